@@ -16,6 +16,13 @@ type Batch struct {
 	Schema *Schema
 	Cols   []Column
 
+	// Position is the place of the last row, set by a Reader; nil when a read
+	// cannot be resumed there.
+	Position *Position
+	// Twins are the rows, ascending, whose cursor and key repeat those of the
+	// row before them, set by a Reader.
+	Twins []int
+
 	rows    int
 	lent    bool
 	release func()
@@ -59,7 +66,7 @@ func (b *Batch) Reset() {
 		}
 		b.lent = false
 	}
-	b.rows = 0
+	b.rows, b.Position, b.Twins = 0, nil, b.Twins[:0]
 	for i := range b.Cols {
 		b.Cols[i].reset()
 	}
