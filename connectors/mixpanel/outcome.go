@@ -30,9 +30,10 @@ func (v Verdict) String() string {
 
 // Refusal is a record that Mixpanel did not store, and why.
 type Refusal struct {
-	Index   int // position in the payload
-	Field   string
-	Message string
+	Index    int // position in the payload
+	Field    string
+	Message  string
+	TooLarge bool // no request can hold it
 }
 
 // Outcome is the result of one attempt to send one payload.

@@ -76,14 +76,18 @@ type Counts struct {
 
 // Run is one attempt, or several, at one window.
 type Run struct {
-	ID         string // ULID
-	TargetID   int64
-	Kind       string
-	Status     string
-	Window     Window
-	Shape      string // hash of source, cursor and key columns: a position is only good for the same
-	Seq        int64  // counts the runs of a target; generation of row hashes
-	Position   *warehouse.Position
+	ID       string // ULID
+	TargetID int64
+	Kind     string
+	Status   string
+	Window   Window
+	Shape    string // hash of source, cursor and key columns: a position is only good for the same
+	Seq      int64  // counts the runs of a target; generation of row hashes
+	Position *warehouse.Position
+	// Floor is a place before the first reject of the run, at or behind
+	// Position: where the run goes back to when rejects become too many. An
+	// empty Position is the start of the window; nil: no reject yet.
+	Floor      *warehouse.Position
 	Counts     Counts // over all attempts
 	StartedAt  time.Time
 	FinishedAt *time.Time
@@ -127,6 +131,7 @@ type Reject struct {
 // Progress is what commit knows of newly settled rows; it is saved whole or not at all.
 type Progress struct {
 	Position *warehouse.Position // nil: unchanged
+	Floor    *warehouse.Position // nil: unchanged; Outcome.Rewind clears it
 	Counts   Counts              // totals over all attempts, absolute
 	Ledger   []Entry
 	Hashes   []HashEntry

@@ -1,0 +1,156 @@
+package pipeline
+
+import (
+	"context"
+	"io"
+
+	"github.com/mixsync/mixsync/connectors/warehouse"
+)
+
+// encodeLoop turns batches into payloads and tickets.
+func (p *pass) encodeLoop(ctx context.Context) error {
+	e := encoder{pass: p, laned: make([]*payload, len(p.lanes))}
+	for b := range p.read {
+		if err := e.batch(ctx, b); err != nil {
+			return err
+		}
+		p.free <- b
+	}
+	if ctx.Err() != nil {
+		return nil // the cause is known
+	}
+	if p.end == io.EOF {
+		if err := p.Encoder.Close(); err != nil {
+			return err
+		}
+	}
+	return e.sealAll(ctx)
+}
+
+// encoder holds the payloads that are being filled.
+type encoder struct {
+	*pass
+	open    *payload   // records of no lane
+	laned   []*payload // by sender; nil where none is open
+	scratch []byte
+}
+
+func (e *encoder) batch(ctx context.Context, b *warehouse.Batch) error {
+	t := newTicket()
+	t.position = b.Position
+	if err := e.admit(ctx, t); err != nil {
+		return err
+	}
+	// t.note is written before the release below: commit reads it only once
+	// done is closed.
+	note, err := e.Encoder.Open(ctx, b)
+	if err != nil {
+		return err
+	}
+	t.note = note
+	var rec Record
+	for row := range b.Len() {
+		rec = Record{}
+		e.scratch, err = e.Encoder.Append(e.scratch[:0], row, &rec)
+		if err != nil {
+			return err
+		}
+		if !rec.Send {
+			continue
+		}
+		if err := e.place(ctx, t, rec.Lane, recordOf{note: note, row: row}); err != nil {
+			return err
+		}
+		if rec.More {
+			e.scratch = e.Encoder.AppendMore(e.scratch[:0], row)
+			if err := e.place(ctx, t, rec.Lane, recordOf{note: note, row: row, extra: true}); err != nil {
+				return err
+			}
+		}
+	}
+	t.release()
+	return nil
+}
+
+// admit puts the ticket in the window. A full window empties only when payloads
+// arrive, so the ones held open here are sent off before waiting for it.
+func (e *encoder) admit(ctx context.Context, t *ticket) error {
+	select {
+	case e.window <- t:
+		return nil
+	default:
+	}
+	if err := e.sealAll(ctx); err != nil {
+		return err
+	}
+	select {
+	case e.window <- t:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// place puts the record in scratch into the open payload of its lane. This is
+// all the batching there is: a record that does not fit closes the payload.
+func (e *encoder) place(ctx context.Context, t *ticket, lane uint64, of recordOf) error {
+	slot, to := &e.open, shared
+	if lane != 0 {
+		to = int(lane % uint64(len(e.lanes)))
+		slot = &e.laned[to]
+	}
+	if x := *slot; x != nil {
+		full := len(x.Ends) >= e.Limits.Records || len(x.Body)+len(e.scratch)+2 > e.Limits.Bytes
+		if !full && lane != 0 {
+			_, full = x.keys[lane]
+		}
+		if full {
+			if err := e.seal(ctx, slot); err != nil {
+				return err
+			}
+		}
+	}
+	if *slot == nil {
+		*slot = e.fresh(to)
+	}
+	(*slot).add(t, e.scratch, of)
+	if lane != 0 {
+		(*slot).keys[lane] = struct{}{}
+	}
+	return nil
+}
+
+// seal hands the payload to a sender; it blocks while all of them are busy.
+func (e *encoder) seal(ctx context.Context, slot **payload) error {
+	x := *slot
+	if x == nil {
+		return nil
+	}
+	*slot = nil
+	x.weight = min(int64(len(x.Body)), inFlightBytes)
+	if err := e.budget.Acquire(ctx, x.weight); err != nil {
+		return context.Cause(ctx)
+	}
+	to := e.any
+	if x.lane != shared {
+		to = e.lanes[x.lane]
+	}
+	select {
+	case to <- x:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (e *encoder) sealAll(ctx context.Context) error {
+	if err := e.seal(ctx, &e.open); err != nil {
+		return err
+	}
+	for i := range e.laned {
+		if err := e.seal(ctx, &e.laned[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}

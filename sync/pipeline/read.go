@@ -1,0 +1,105 @@
+package pipeline
+
+import (
+	"context"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/mixsync/mixsync/connectors/mixpanel"
+	"github.com/mixsync/mixsync/connectors/warehouse"
+)
+
+// pass is the plumbing of one Do.
+type pass struct {
+	*Run
+	free   chan *warehouse.Batch // as many as there are batches: giving one back never blocks
+	read   chan *warehouse.Batch // one: the next fetch overlaps with encoding
+	window chan *ticket          // in read order; its capacity is the backpressure
+	any    chan *payload         // unbuffered: a payload waits in encode's hands, not in a queue
+	lanes  []chan *payload       // one a sender, unbuffered
+	spare  chan *payload         // payload memory for reuse; what does not fit is left to the collector
+	budget *semaphore.Weighted   // bytes of sealed payloads
+	quiet  chan struct{}         // closed when every sender has returned
+	end    error                 // why read ended; written before read is closed
+}
+
+func newPass(r *Run) *pass {
+	p := &pass{
+		Run:    r,
+		free:   make(chan *warehouse.Batch, batches),
+		read:   make(chan *warehouse.Batch, 1),
+		window: make(chan *ticket, window),
+		any:    make(chan *payload),
+		lanes:  make([]chan *payload, r.Senders),
+		spare:  make(chan *payload, r.Senders),
+		budget: semaphore.NewWeighted(inFlightBytes),
+		quiet:  make(chan struct{}),
+	}
+	for range batches {
+		p.free <- warehouse.NewBatch(r.Schema)
+	}
+	for i := range p.lanes {
+		p.lanes[i] = make(chan *payload)
+	}
+	return p
+}
+
+// readLoop fetches batches and returns why it fetches no more: io.EOF after the
+// last row, ErrStopped, or the source's error.
+func (p *pass) readLoop(ctx context.Context) error {
+	for {
+		var b *warehouse.Batch
+		select {
+		case <-p.Stop:
+			return ErrStopped
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case b = <-p.free:
+		}
+		select { // Stop goes first when a batch is free as well
+		case <-p.Stop:
+			return ErrStopped
+		default:
+		}
+		b.Reset()
+		if err := p.Source.Next(ctx, b); err != nil {
+			return err
+		}
+		if p.Hooks.Read != nil {
+			p.Hooks.Read(b.Len())
+		}
+		select {
+		case p.read <- b:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// closeLanes tells the senders that no payload will follow.
+func (p *pass) closeLanes() {
+	close(p.any)
+	for _, l := range p.lanes {
+		close(l)
+	}
+}
+
+// fresh returns an empty payload.
+func (p *pass) fresh(lane int) *payload {
+	var x *payload
+	select {
+	case x = <-p.spare:
+	default:
+		x = &payload{Payload: mixpanel.Payload{Endpoint: p.Endpoint}, keys: map[uint64]struct{}{}}
+	}
+	x.lane = lane
+	return x
+}
+
+func (p *pass) recycle(x *payload) {
+	x.reset()
+	select {
+	case p.spare <- x:
+	default:
+	}
+}

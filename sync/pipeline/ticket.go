@@ -1,0 +1,84 @@
+package pipeline
+
+import (
+	"sync/atomic"
+
+	"github.com/mixsync/mixsync/connectors/mixpanel"
+	"github.com/mixsync/mixsync/connectors/warehouse"
+)
+
+// ticket is the promise that every row of one batch has been settled.
+//
+// It is held by encode, for as long as the batch is being encoded, and by every
+// payload that carries records of the batch. The last one to let go closes done.
+type ticket struct {
+	position *warehouse.Position
+	note     Note
+	holders  atomic.Int32
+	done     chan struct{}
+}
+
+func newTicket() *ticket {
+	t := &ticket{done: make(chan struct{})}
+	t.holders.Store(1)
+	return t
+}
+
+func (t *ticket) hold() { t.holders.Add(1) }
+
+func (t *ticket) release() {
+	if n := t.holders.Add(-1); n == 0 {
+		close(t.done)
+	} else if n < 0 {
+		panic("pipeline: a ticket was released more often than held")
+	}
+}
+
+// payload is a request in the making: the records, whose they are, and the
+// tickets that wait for them.
+type payload struct {
+	mixpanel.Payload
+	rows    []recordOf
+	tickets []*ticket
+	keys    map[uint64]struct{} // lanes in this payload: a key goes once a request
+	weight  int64               // of the in-flight budget, once sealed
+	lane    int                 // the sender it must go to; shared for any
+}
+
+// recordOf says which row of which batch a record came from.
+type recordOf struct {
+	note  Note
+	row   int
+	extra bool // the row's second record
+}
+
+// shared is the lane of records that any sender may deliver in any order.
+const shared = -1
+
+// add appends a record and its separator.
+func (p *payload) add(t *ticket, record []byte, of recordOf) {
+	p.Body = append(p.Body, record...)
+	p.Body = append(p.Body, p.Endpoint.Separator())
+	p.Ends = append(p.Ends, len(p.Body))
+	p.rows = append(p.rows, of)
+	// Batches come in order, so only the last ticket can be this one.
+	if n := len(p.tickets); n == 0 || p.tickets[n-1] != t {
+		t.hold()
+		p.tickets = append(p.tickets, t)
+	}
+}
+
+// settle lets go of the tickets: every record's fate is known.
+func (p *payload) settle() {
+	for _, t := range p.tickets {
+		t.release()
+	}
+}
+
+func (p *payload) reset() {
+	p.Body, p.Ends = p.Body[:0], p.Ends[:0]
+	clear(p.rows)
+	clear(p.tickets)
+	p.rows, p.tickets = p.rows[:0], p.tickets[:0]
+	clear(p.keys)
+}
