@@ -54,6 +54,7 @@ type Error struct {
 	Status      int // 0 if no answer came
 	Credentials bool
 	Unreachable bool
+	Temporary   bool // the same request may succeed later
 	Hint        string
 	Err         error
 }
