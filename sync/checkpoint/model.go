@@ -94,6 +94,9 @@ type Run struct {
 	MarkBefore *string
 	MarkAfter  *string
 	Error      json.RawMessage // {"code","message","hint"}; null when none
+	// Fingerprint is what the run sends under. Begin keeps it with the target,
+	// so that it counts even if the run is killed; it is not read back.
+	Fingerprint json.RawMessage
 }
 
 // Entry is a row of the sent-ledger: what was last sent or filed for a key.
@@ -109,6 +112,7 @@ type HashEntry struct {
 	Key   uint64
 	Hash  uint64
 	Ident string // what is needed to delete the profile; empty unless on_delete asks for it
+	Filed bool   // the row became a reject
 }
 
 // Reject is a row that could not be sent or that Mixpanel refused.
@@ -144,7 +148,8 @@ type Outcome struct {
 	Status      string
 	Counts      Counts
 	Error       json.RawMessage
-	Mark        *Mark // nil: the mark stays
+	Mark        *Mark   // nil: the mark stays
+	MarkAfter   *string // for the history: the mark as the run leaves it
 	Fingerprint json.RawMessage
 	LedgerFrom  *int64 // with a new mark: entries below are dropped
 	Columns     []string

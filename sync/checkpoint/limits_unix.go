@@ -1,0 +1,26 @@
+//go:build unix
+
+package checkpoint
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"syscall"
+)
+
+// fileSizeLimit is the process's limit on the size of a file, as text; empty
+// when there is none.
+func fileSizeLimit() string {
+	var l syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_FSIZE, &l) != nil || uint64(l.Cur) >= math.MaxInt64 {
+		return ""
+	}
+	return fmt.Sprintf("%d bytes", uint64(l.Cur))
+}
+
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
+}
+
+func isReadOnlyFS(err error) bool { return errors.Is(err, syscall.EROFS) }

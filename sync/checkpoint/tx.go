@@ -1,0 +1,153 @@
+package checkpoint
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"strings"
+	"time"
+)
+
+// querier is what *sql.DB and *sql.Tx have in common.
+type querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// write runs fn in a transaction that holds the database's write lock from its
+// start. It is saved whole or not at all. fn may run more than once: it must
+// change nothing but the database.
+func (s *Store) write(ctx context.Context, doing string, fn func(tx *sql.Tx) error) error {
+	if s.reading && s.path != "" {
+		return usage("%s: the state was opened for reading only", doing)
+	}
+	err := s.patiently(ctx, func() error {
+		if err := s.intact(); err != nil {
+			return err
+		}
+		tx, err := s.w.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		if err := fn(tx); err != nil {
+			_ = tx.Rollback() // what failed is what matters
+			return err
+		}
+		return tx.Commit()
+	})
+	return s.fail(doing, err)
+}
+
+// patiently calls fn again while the database is locked. SQLite's own waiting,
+// the busy timeout, does not cover every lock.
+func (s *Store) patiently(ctx context.Context, fn func() error) error {
+	start := time.Now()
+	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
+		err := fn()
+		if err == nil || !busy(err) || time.Since(start) > s.wait {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// fenced runs fn in a transaction that holds only as long as the lease is ours.
+func (l *Lease) fenced(ctx context.Context, doing string, fn func(tx *sql.Tx) error) error {
+	if err := l.Valid(); err != nil {
+		return l.s.fail(doing, err)
+	}
+	return l.s.write(ctx, doing, func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, `UPDATE leases SET seen_at = ? WHERE target_id = ? AND token = ?`,
+			time.Now().UnixMicro(), l.target.ID, l.token))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			l.lost.Store(true)
+			return ErrFenced
+		}
+		return fn(tx)
+	})
+}
+
+func affected(r sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+// each calls scan for every row of a query.
+func each(ctx context.Context, db querier, query string, args []any, scan func(*sql.Rows) error) error {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// Keys keep their unsigned order as signed integers.
+func keyIn(k uint64) int64  { return int64(k ^ 1<<63) }
+func keyOut(k int64) uint64 { return uint64(k) ^ 1<<63 }
+
+// textOf stores JSON as text, none as NULL.
+func textOf(j json.RawMessage) sql.NullString {
+	return sql.NullString{String: string(j), Valid: len(j) > 0 && string(j) != "null"}
+}
+
+func jsonOf(t sql.NullString) json.RawMessage {
+	if !t.Valid {
+		return nil
+	}
+	return json.RawMessage(t.String)
+}
+
+func micros(us int64) time.Time { return time.UnixMicro(us).UTC() }
+
+// maxKeys is how many keys go into one statement: enough that the statement's
+// own cost vanishes, far below the databases' limits on parameters.
+const maxKeys = 512
+
+// placeholders returns "(?, …), (?, …)": rows groups of n.
+func placeholders(rows, n int) string {
+	row := "(" + strings.TrimSuffix(strings.Repeat("?, ", n), ", ") + ")"
+	return strings.TrimSuffix(strings.Repeat(row+", ", rows), ", ")
+}
+
+// eachIn runs a statement for all keys, maxKeys at a time. The last portion is
+// filled up by repeating a key, so that one prepared statement does for all.
+// The query's IN list is written IN %.
+func eachIn(ctx context.Context, tx *sql.Tx, query string, first []any, keys []uint64) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	n := min(len(keys), maxKeys)
+	st, err := tx.PrepareContext(ctx, strings.Replace(query, "IN %", "IN "+placeholders(1, n), 1))
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	args := append([]any(nil), first...)
+	for len(keys) > 0 {
+		args = args[:len(first)]
+		for i := range n {
+			args = append(args, keyIn(keys[min(i, len(keys)-1)]))
+		}
+		if _, err := st.ExecContext(ctx, args...); err != nil {
+			return err
+		}
+		keys = keys[min(n, len(keys)):]
+	}
+	return nil
+}
