@@ -83,6 +83,32 @@ func (b *Batch) Lend(n int, release func()) {
 	b.release = release
 }
 
+// slice keeps the rows from, inclusive, to, exclusive, without moving memory.
+// Nothing may be appended to the batch before its next Reset.
+func (b *Batch) slice(from, to int) {
+	if from == 0 {
+		b.rows = to
+		return
+	}
+	for i := range b.Cols {
+		c := &b.Cols[i]
+		c.Offset += from
+		c.Int = tail(c.Int, from)
+		c.Sub = tail(c.Sub, from)
+		c.Float = tail(c.Float, from)
+		c.Offsets = tail(c.Offsets, from)
+	}
+	b.rows = to - from
+}
+
+// tail drops the first n values; a slice that its kind does not use is empty.
+func tail[T any](s []T, n int) []T {
+	if len(s) < n {
+		return s
+	}
+	return s[n:]
+}
+
 // Column is one column of a batch, laid out as Arrow lays out arrays so that
 // columnar drivers can lend their buffers instead of copying.
 //

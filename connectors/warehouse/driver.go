@@ -66,7 +66,9 @@ type Dialect struct {
 	Quote func(name string) string
 	// QuoteTable quotes a possibly qualified table name from the YAML: "app.usage".
 	QuoteTable func(name string) string
-	// Bind writes placeholder n (from 1), cast to the field's type.
+	// Bind writes placeholder n (from 1), cast to the field's type. Arguments are
+	// text: times as Cursor.Text has them, numbers in decimal, bytes in lower-case
+	// hexadecimal, anything else as the warehouse prints it.
 	Bind func(n int, f Field) string
 	// Ordered says that reading in (cursor, key) order is cheap, so that a run
 	// can resume inside a slice. Without it progress is kept per slice.

@@ -1,0 +1,78 @@
+package warehouse
+
+import (
+	"context"
+	"io"
+)
+
+// MaxCursor asks the warehouse for the greatest value of the cursor column f
+// that is at least from and at most to, both cursor text and optional. It
+// returns cursor text, nil when no row is within.
+//
+// A run takes its upper bound from here: the cursor of a row, never a clock's.
+func MaxCursor(ctx context.Context, d Driver, src Source, f Field, from, to *string) (*string, error) {
+	if err := checkCursor(f); err != nil {
+		return nil, err
+	}
+	q := query{dialect: d.Dialect()}
+	column := q.dialect.Quote(f.Name)
+	q.write("SELECT max(", column, ") AS bound\nFROM ", src.from(q.dialect))
+	if from != nil {
+		q.and(column, " >= ", q.bind(f, *from))
+	}
+	if to != nil {
+		q.and(column, " <= ", q.bind(f, *to))
+	}
+	var bound *string
+	err := firstRow(ctx, d, &q, func(b *Batch) error {
+		c := &b.Cols[0]
+		if c.Kind != f.Kind {
+			return Errorf(ClassSchema, "run check: the column's type has changed", "cursor column %q is %s, expected %s", f.Name, c.Kind, f.Kind)
+		}
+		if !c.IsNull(0) {
+			text := CursorAt(c, 0).Text(f.Kind)
+			bound = &text
+		}
+		return nil
+	})
+	return bound, err
+}
+
+// HasNullCursor reports whether the source has rows whose cursor is NULL: no
+// read by cursor ever sees them.
+func HasNullCursor(ctx context.Context, d Driver, src Source, column string) (bool, error) {
+	q := query{dialect: d.Dialect()}
+	q.write("SELECT 1 AS found\nFROM ", src.from(q.dialect))
+	q.and(q.dialect.Quote(column), " IS NULL")
+	q.write("\nLIMIT 1")
+	found := false
+	err := firstRow(ctx, d, &q, func(*Batch) error {
+		found = true
+		return nil
+	})
+	return found, err
+}
+
+// firstRow runs a query and calls use with a batch whose row 0 is the first
+// row, not at all when there is none.
+func firstRow(ctx context.Context, d Driver, q *query, use func(*Batch) error) (err error) {
+	rows, err := d.Query(ctx, q.String(), q.args...)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := rows.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	b := NewBatch(rows.Schema())
+	defer b.Reset()
+	for b.Len() == 0 {
+		if err := rows.Fill(ctx, b); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+	return use(b)
+}

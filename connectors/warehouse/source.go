@@ -1,0 +1,82 @@
+package warehouse
+
+import (
+	"context"
+	"strings"
+)
+
+// Source is what is read: a table, or a query that is wrapped, never edited.
+// Exactly one of the two is set.
+type Source struct {
+	Table string // as in the YAML: "app.usage"
+	Query string // a single SELECT
+}
+
+// from writes the source as what follows FROM.
+func (s Source) from(d *Dialect) string {
+	if s.Query == "" {
+		return d.QuoteTable(s.Table)
+	}
+	// The newlines keep a comment on the last line from swallowing the bracket.
+	// A closing semicolon is no part of the SELECT.
+	return "(\n" + strings.TrimRight(s.Query, "; \t\r\n") + "\n) AS q"
+}
+
+// Describe returns the columns of a source without reading rows. For a table
+// whose catalogue the driver can read it also knows which are NOT NULL.
+func Describe(ctx context.Context, d Driver, src Source) (*Schema, error) {
+	schema, err := describe(ctx, d, "SELECT * FROM "+src.from(d.Dialect()))
+	if err != nil {
+		return nil, err
+	}
+	if len(schema.Fields) == 0 {
+		return nil, Errorf(ClassSchema, "name a table or query that returns columns", "%s has no columns", src)
+	}
+	seen := make(map[string]bool, len(schema.Fields))
+	for _, f := range schema.Fields {
+		if seen[f.Name] {
+			return nil, Errorf(ClassSchema, "give one of them another name with AS", "%s returns two columns called %q", src, f.Name)
+		}
+		seen[f.Name] = true
+	}
+	table, err := DescribeTable(ctx, d, src)
+	if err != nil || table == nil {
+		return schema, err
+	}
+	declared := &Schema{Fields: append([]Field(nil), schema.Fields...)}
+	for i := range declared.Fields {
+		f := &declared.Fields[i]
+		f.NotNull = f.NotNull || table.NotNull[f.Name]
+	}
+	return declared, nil
+}
+
+func describe(ctx context.Context, d Driver, sql string) (*Schema, error) {
+	if describer, ok := d.(Describer); ok {
+		return describer.Describe(ctx, sql)
+	}
+	rows, err := d.Query(ctx, sql+"\nLIMIT 0")
+	if err != nil {
+		return nil, err
+	}
+	schema := rows.Schema()
+	return schema, rows.Close()
+}
+
+// DescribeTable returns what the catalogue says of a source's table; nil for a
+// query, and for drivers that cannot tell.
+func DescribeTable(ctx context.Context, d Driver, src Source) (*Table, error) {
+	describer, ok := d.(TableDescriber)
+	if !ok || src.Query != "" {
+		return nil, nil
+	}
+	return describer.DescribeTable(ctx, src.Table)
+}
+
+// String names the source in messages.
+func (s Source) String() string {
+	if s.Query != "" {
+		return "the query"
+	}
+	return "table " + s.Table
+}
