@@ -147,4 +147,5 @@ type Stats struct {
 	NonFinite int // NaN and infinite values omitted
 	Truncated int // strings cut to Mixpanel's limit
 	Replaced  int // strings with invalid UTF-8 mended
+	Misfits   int // values omitted because they are not of the type that Properties.Types asks for
 }

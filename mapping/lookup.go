@@ -1,0 +1,110 @@
+package mapping
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// column finds a column by name and adds a fault if there is not exactly one.
+func (c *compiler) column(path, name string) int {
+	var same []string
+	for i := range c.schema.Fields {
+		f := &c.schema.Fields[i]
+		if f.Name == name && slices.Contains(c.doubled, name) {
+			c.faults.add(path, fmt.Sprintf("the result has column %q more than once", name), "give each column of the query a name of its own")
+			return -1
+		}
+		if strings.EqualFold(f.Name, name) {
+			same = append(same, f.Name)
+		}
+	}
+	if i := c.schema.Index(name); i >= 0 {
+		return i
+	}
+	if len(same) > 1 {
+		c.faults.add(path, fmt.Sprintf("%q may mean column %q or %q", name, same[0], same[1]), "write the name in the letter case of the one that is meant")
+		return -1
+	}
+	c.faults.add(path, fmt.Sprintf("there is no column %q", name), Suggest(name, c.schema.Names()))
+	return -1
+}
+
+// Suggest makes a hint of what a name may have been meant to be: the nearest of
+// the names, or which there are.
+func Suggest(name string, names []string) string {
+	best, least := "", 1+max(1, len(name)/3)
+	for _, candidate := range names {
+		if d := distance(strings.ToLower(name), strings.ToLower(candidate)); d < least {
+			best, least = candidate, d
+		}
+	}
+	if best == "" {
+		return "the columns are " + abbreviate(names)
+	}
+	return fmt.Sprintf("did you mean %q?", best)
+}
+
+func abbreviate(names []string) string {
+	const most = 12
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}
+
+// distance is the number of letters to insert, delete or change between a and b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			d := diagonal
+			if a[i] != b[j] {
+				d++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(d, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// match reports whether a name is what a glob describes: * is any text, ? any one
+// character. Letter case is ignored, because warehouses fold unquoted names.
+func match(glob, name string) bool {
+	g, n := []rune(strings.ToLower(glob)), []rune(strings.ToLower(name))
+	star, back := -1, 0 // the last star, and where in the name it stopped matching
+	i, j := 0, 0
+	for j < len(n) {
+		switch {
+		case i < len(g) && g[i] == '*':
+			star, back = i, j
+			i++
+		case i < len(g) && (g[i] == '?' || g[i] == n[j]):
+			i++
+			j++
+		case star >= 0:
+			back++
+			i, j = star+1, back
+		default:
+			return false
+		}
+	}
+	for i < len(g) && g[i] == '*' {
+		i++
+	}
+	return i == len(g)
+}
+
+func matchAny(globs []string, name string) bool {
+	return slices.ContainsFunc(globs, func(g string) bool { return match(g, name) })
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
