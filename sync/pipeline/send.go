@@ -29,9 +29,9 @@ func (p *pass) sendLoop(ctx context.Context, i int) error {
 			}
 		}
 		if err := p.deliver(ctx, x, 0, x.Len()); err != nil {
-			return err // the tickets are never released: commit stops before them
+			return err // the ticket is never released: commit stops before it
 		}
-		x.settle()
+		x.ticket.release()
 		p.budget.Release(x.weight)
 		p.recycle(x)
 	}

@@ -10,7 +10,9 @@ import (
 // ticket is the promise that every row of one batch has been settled.
 //
 // It is held by encode, for as long as the batch is being encoded, and by every
-// payload that carries records of the batch. The last one to let go closes done.
+// payload that was opened with a record of the batch. The last one to let go
+// closes done. A payload that also carries records of later batches need not
+// hold their tickets: commit comes to those only after this one.
 type ticket struct {
 	position *warehouse.Position
 	note     Note
@@ -35,14 +37,14 @@ func (t *ticket) release() {
 }
 
 // payload is a request in the making: the records, whose they are, and the
-// tickets that wait for them.
+// ticket of the first.
 type payload struct {
 	mixpanel.Payload
-	rows    []recordOf
-	tickets []*ticket
-	keys    map[uint64]struct{} // lanes in this payload: a key goes once a request
-	weight  int64               // of the in-flight budget, once sealed
-	lane    int                 // the sender it must go to; shared for any
+	rows   []recordOf
+	ticket *ticket             // nil while empty
+	keys   map[uint64]struct{} // lanes in this payload: a key goes once a request
+	weight int64               // of the in-flight budget, once sealed
+	lane   int                 // the sender it must go to; shared for any
 }
 
 // recordOf says which row of which batch a record came from.
@@ -61,24 +63,15 @@ func (p *payload) add(t *ticket, record []byte, of recordOf) {
 	p.Body = append(p.Body, p.Endpoint.Separator())
 	p.Ends = append(p.Ends, len(p.Body))
 	p.rows = append(p.rows, of)
-	// Batches come in order, so only the last ticket can be this one.
-	if n := len(p.tickets); n == 0 || p.tickets[n-1] != t {
+	if p.ticket == nil {
 		t.hold()
-		p.tickets = append(p.tickets, t)
-	}
-}
-
-// settle lets go of the tickets: every record's fate is known.
-func (p *payload) settle() {
-	for _, t := range p.tickets {
-		t.release()
+		p.ticket = t
 	}
 }
 
 func (p *payload) reset() {
 	p.Body, p.Ends = p.Body[:0], p.Ends[:0]
 	clear(p.rows)
-	clear(p.tickets)
-	p.rows, p.tickets = p.rows[:0], p.tickets[:0]
+	p.rows, p.ticket = p.rows[:0], nil
 	clear(p.keys)
 }
