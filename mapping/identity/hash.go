@@ -43,8 +43,8 @@ func LegalInsertID(id []byte) bool {
 
 // Domains keep the hashes of different inputs apart.
 var (
-	keyDomain    = []byte("mixsync/insert-id/key/1")
-	columnDomain = []byte("mixsync/insert-id/column/1")
+	keyDomain    = []byte("insert-id/key/1")
+	columnDomain = []byte("insert-id/column/1")
 )
 
 // AppendInsertID appends an $insert_id made from a namespace and the key of a
