@@ -127,9 +127,9 @@ func (e *encoder) seal(ctx context.Context, slot **payload) error {
 		return nil
 	}
 	*slot = nil
-	x.weight = min(int64(len(x.Body)), inFlightBytes)
-	if err := e.budget.Acquire(ctx, x.weight); err != nil {
-		return context.Cause(ctx)
+	var err error
+	if x.weight, err = e.budget.Acquire(ctx, len(x.Body)); err != nil {
+		return err
 	}
 	to := e.any
 	if x.lane != shared {

@@ -3,10 +3,9 @@ package pipeline
 import (
 	"context"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/mixsync/mixsync/connectors/mixpanel"
 	"github.com/mixsync/mixsync/connectors/warehouse"
+	"github.com/mixsync/mixsync/sync/pace"
 )
 
 // pass is the plumbing of one Do.
@@ -16,9 +15,9 @@ type pass struct {
 	read   chan *warehouse.Batch // one: the next fetch overlaps with encoding
 	window chan *ticket          // in read order; its capacity is the backpressure
 	any    chan *payload         // unbuffered: a payload waits in encode's hands, not in a queue
-	lanes  []chan *payload       // one a sender, unbuffered
+	lanes  []chan *payload       // one each of the first senders, unbuffered
 	spare  chan *payload         // payload memory for reuse; what does not fit is left to the collector
-	budget *semaphore.Weighted   // bytes of sealed payloads
+	budget *pace.Bytes           // bytes of sealed payloads
 	quiet  chan struct{}         // closed when every sender has returned
 	end    error                 // why read ended; written before read is closed
 }
@@ -30,9 +29,9 @@ func newPass(r *Run) *pass {
 		read:   make(chan *warehouse.Batch, 1),
 		window: make(chan *ticket, window),
 		any:    make(chan *payload),
-		lanes:  make([]chan *payload, r.Senders),
+		lanes:  make([]chan *payload, min(r.Senders, maxLanes)),
 		spare:  make(chan *payload, r.Senders),
-		budget: semaphore.NewWeighted(inFlightBytes),
+		budget: pace.NewBytes(0),
 		quiet:  make(chan struct{}),
 	}
 	for range batches {

@@ -114,8 +114,9 @@ const (
 	// only their notes; deep enough that a slow request among many quick ones
 	// does not stall the others.
 	window = 32
-	// Bytes of sealed payloads: bounds memory when records are huge.
-	inFlightBytes = 64 << 20
+	// Every lane fills a payload of its own, so more lanes make for smaller
+	// requests; this many already carry more records a second than Mixpanel takes.
+	maxLanes = 8
 )
 
 // Do runs until the source ends or fails, Stop is closed, or something halts the

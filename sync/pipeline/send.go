@@ -12,7 +12,11 @@ import (
 // sendLoop delivers the payloads of its own lane and, between them, shared ones.
 // One payload at a time: that is what keeps the records of a lane in order.
 func (p *pass) sendLoop(ctx context.Context, i int) error {
-	lane, anyone := p.lanes[i], p.any
+	var lane chan *payload // nil never yields
+	if i < len(p.lanes) {
+		lane = p.lanes[i]
+	}
+	anyone := p.any
 	for lane != nil || anyone != nil {
 		var x *payload
 		var ok bool

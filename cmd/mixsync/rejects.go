@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mixsync/mixsync/sync/checkpoint"
+)
+
+type rejectOptions struct {
+	sync, project, code string
+	limit               int
+	all                 bool
+}
+
+func (o *rejectOptions) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.sync, "sync", "", "only those of this sync")
+	f.StringVar(&o.project, "project", "", "only those of this project")
+	f.StringVar(&o.code, "code", "", "only those with this code")
+}
+
+func (o *rejectOptions) filter() checkpoint.RejectFilter {
+	return checkpoint.RejectFilter{Sync: o.sync, Project: o.project, Code: o.code, Limit: o.limit}
+}
+
+func (a *app) rejectsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "rejects", Short: "The rows that could not be sent, and why", Args: noArgs,
+		Long: `Rows that cannot be sent, or that Mixpanel refused, are kept with their reason.
+A row that is mended in the warehouse goes with the next run that reads it, and
+its reject is settled by that.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	var list, drop rejectOptions
+	l := &cobra.Command{
+		Use: "list", Short: "List rejects", Args: noArgs,
+		Example: "  mixsync rejects list --sync usage --code blank_id",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.rejectsList(cmd.Context(), &list) },
+	}
+	list.flags(l)
+	l.Flags().IntVar(&list.limit, "limit", 100, "how many; 0 for all")
+	s := &cobra.Command{
+		Use: "show ID", Short: "Show one reject with its payload", Args: oneArg("the id of a reject, from `rejects list`"),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.rejectsShow(cmd.Context(), args[0]) },
+	}
+	d := &cobra.Command{
+		Use: "drop [ID…]", Short: "Forget rejects: by id, by filter, or --all",
+		Example: "  mixsync rejects drop 5f0c1e2d3a4b5c6d\n  mixsync rejects drop --sync usage --code blank_id\n  mixsync rejects drop --all",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 && drop.sync == "" && drop.project == "" && drop.code == "" && !drop.all {
+				return usage(cmd, "name the rejects to drop: ids, a filter, or --all")
+			}
+			return a.rejectsDrop(cmd.Context(), &drop, args)
+		},
+	}
+	drop.flags(d)
+	d.Flags().BoolVar(&drop.all, "all", false, "every reject")
+	cmd.AddCommand(l, s, d)
+	return cmd
+}
+
+// rejectRow is a reject in JSON.
+type rejectRow struct {
+	ID        string          `json:"id"`
+	Sync      string          `json:"sync"`
+	Project   string          `json:"project"`
+	Key       json.RawMessage `json:"key"`
+	Code      string          `json:"code"`
+	Field     string          `json:"field"`
+	Message   string          `json:"message"`
+	RunID     string          `json:"run_id"`
+	FirstSeen time.Time       `json:"first_seen"`
+	Attempts  int             `json:"attempts"`
+	Payload   json.RawMessage `json:"payload"`
+}
+
+func newRejectRow(r *checkpoint.Reject) rejectRow {
+	row := rejectRow{r.ID, r.Sync, r.Project, r.Key, r.Code, r.Field, r.Message, r.RunID, r.FirstSeen, r.Attempts, r.Payload}
+	if len(row.Payload) == 0 {
+		row.Payload = json.RawMessage("null")
+	}
+	if len(row.Key) == 0 {
+		row.Key = json.RawMessage("null")
+	}
+	return row
+}
+
+// stateOf opens the state of the configuration for reading; nil: nothing ran yet.
+func (a *app) stateOf(ctx context.Context, o checkpoint.Options) (*checkpoint.Store, error) {
+	file, err := a.load(true)
+	if err != nil {
+		return nil, err
+	}
+	return a.openState(ctx, file, o)
+}
+
+func (a *app) rejectsList(ctx context.Context, o *rejectOptions) error {
+	store, err := a.stateOf(ctx, checkpoint.Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	rows := []rejectRow{}
+	if store != nil {
+		defer store.Close()
+		list, err := store.Rejects(ctx, o.filter())
+		if err != nil {
+			return err
+		}
+		for i := range list {
+			rows = append(rows, newRejectRow(&list[i]))
+		}
+	}
+	if a.json() {
+		a.printJSON(map[string]any{"command": a.command, "ok": true, "rejects": rows})
+		return nil
+	}
+	if len(rows) == 0 {
+		_, err := fmt.Fprintln(a.stdout, "no rejects")
+		return err
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tSYNC\tKEY\tCODE\tFIELD\tTRIES\tFIRST SEEN\tMESSAGE")
+	for _, r := range rows {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", r.ID, r.Sync, r.Key, r.Code, orDash(&r.Field), r.Attempts, r.FirstSeen.Format(time.RFC3339), r.Message)
+	}
+	return w.Flush()
+}
+
+func (a *app) rejectsShow(ctx context.Context, id string) error {
+	store, err := a.stateOf(ctx, checkpoint.Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	var r *checkpoint.Reject
+	if store != nil {
+		defer store.Close()
+		if r, err = store.Reject(ctx, id); err != nil {
+			return err
+		}
+	}
+	if r == nil {
+		return withHint(usageError("there is no reject %q", id), "see `mixsync rejects list`")
+	}
+	row := newRejectRow(r)
+	if a.json() {
+		a.printJSON(map[string]any{"command": a.command, "ok": true, "reject": row})
+		return nil
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "id\t%s\nsync\t%s\nproject\t%s\nkey\t%s\ncode\t%s\nfield\t%s\nmessage\t%s\nrun\t%s\nfirst seen\t%s\nattempts\t%d\npayload\t%s\n",
+		row.ID, row.Sync, row.Project, row.Key, row.Code, orDash(&row.Field), row.Message, row.RunID, row.FirstSeen.Format(time.RFC3339), row.Attempts, row.Payload)
+	return w.Flush()
+}
+
+func (a *app) rejectsDrop(ctx context.Context, o *rejectOptions, ids []string) error {
+	store, err := a.stateOf(ctx, checkpoint.Options{})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	f := o.filter()
+	f.IDs = ids
+	n, err := store.DropRejects(ctx, f)
+	if err != nil {
+		return err
+	}
+	if a.json() {
+		a.printJSON(map[string]any{"command": a.command, "ok": true, "dropped": n})
+		return nil
+	}
+	_, err = fmt.Fprintf(a.stdout, "%d rejects dropped\n", n)
+	return err
+}

@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mixsync/mixsync/configs"
+	"github.com/mixsync/mixsync/sync/checkpoint"
+	"github.com/mixsync/mixsync/sync/runner"
+)
+
+// So many syncs run side by side: enough to hide the latency of one behind
+// another, few enough that memory and connections stay small.
+const parallelSyncs = 4
+
+type runOptions struct {
+	selection
+	runner.Options
+	maxRejects string
+	strictExit bool
+	ephemeral  bool
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var o runOptions
+	cmd := &cobra.Command{
+		Use:   "run [SYNC…]",
+		Short: "Run syncs once, then exit",
+		Long: `Run the named syncs, or all of them, once.
+
+Each run reads the rows that changed since the mark (and those that came late),
+sends them, and moves the mark when Mixpanel has stored every one of them or it
+is filed as a reject. A run that was interrupted is finished first.
+
+Exit codes: 0 done, 1 a run failed, 2 usage or configuration, 3 warehouse or
+Mixpanel out of reach or credentials refused, 4 every selected sync is held by
+another run, 5 rejects were filed (with --strict-exit), 130/143 interrupted.`,
+		Example: `  mixsync run
+  mixsync run usage accounts
+  mixsync run --select tag:product --exclude accounts -o json
+  mixsync run usage --resync
+  mixsync run usage --start 2025-01-01 --end 2025-02-01
+  mixsync run usage --dry-run`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.names = args
+			return a.run(cmd.Context(), o)
+		},
+		ValidArgsFunction: a.completeSyncs,
+	}
+	f := cmd.Flags()
+	o.selection.flags(f)
+	f.BoolVar(&o.due, "due", false, "only syncs whose schedule has come round since their last good run")
+	f.BoolVar(&o.Resync, "resync", false, "send everything again (alias --full-refresh)")
+	f.BoolVar(&o.Resync, "full-refresh", false, "alias of --resync")
+	f.StringVar(&o.Start, "start", "", "send again the rows whose cursor is at or after `T`; the mark stays")
+	f.StringVar(&o.End, "end", "", "with or without --start: only rows whose cursor is before `T`")
+	f.BoolVar(&o.DryRun, "dry-run", false, "read and encode, but send nothing and save nothing")
+	f.Int64Var(&o.Limit, "limit", 0, "send only the first `N` rows; the mark stays, so they go again later")
+	f.StringVar(&o.maxRejects, "max-rejects", "", "rows that may be rejected before the run stops, `1%` or 100")
+	f.BoolVar(&o.AcceptMappingChange, "accept-mapping-change", false, "go on although rows would be sent again under another identity")
+	f.BoolVar(&o.strictExit, "strict-exit", false, "exit with 5 when rejects were filed")
+	f.BoolVar(&o.ephemeral, "ephemeral-state", false, "allow a state on no mounted volume in a Kubernetes pod")
+	return cmd
+}
+
+func (a *app) run(ctx context.Context, o runOptions) error {
+	if o.Limit < 0 {
+		return usageError("--limit is a number of rows, not %d", o.Limit)
+	}
+	if o.Resync && (o.Start != "" || o.End != "") {
+		return usageError("--resync sends everything again; with --start or --end leave it out")
+	}
+	if o.maxRejects != "" {
+		t, err := runner.ParseThreshold(o.maxRejects)
+		if err != nil {
+			return usageError("--max-rejects: %v", err)
+		}
+		o.MaxRejects = &t
+	}
+	file, err := a.load(false)
+	if err != nil {
+		return err
+	}
+	targets, err := o.choose(file)
+	if err != nil {
+		return err
+	}
+	stop := a.onSignal(ctx)
+	defer stop.release()
+
+	store, err := a.openState(ctx, file, checkpoint.Options{Ephemeral: o.ephemeral, ReadOnly: o.DryRun})
+	if err != nil {
+		return err
+	}
+	if store != nil {
+		defer store.Close()
+	}
+	if o.due {
+		if targets, err = due(ctx, store, targets, time.Now()); err != nil {
+			return err
+		}
+	}
+	w := a.wiring(file)
+	defer w.close()
+	if o.Resync && !a.json() {
+		for _, t := range targets {
+			a.log.Info("resync: every row is read and sent again; the mark stays where it is until it is done", "sync", t.sync.Name, "project", t.project.Name)
+		}
+	}
+	live := a.watch(stop.hard)
+	defer live.stop()
+
+	reports := make([]*runner.Report, len(targets))
+	var group sync.WaitGroup
+	slots := make(chan struct{}, parallelSyncs)
+	for i, t := range targets {
+		slots <- struct{}{}
+		group.Go(func() {
+			defer func() { <-slots }()
+			reports[i] = a.runOne(stop, w, store, live, t, o.Options)
+		})
+	}
+	group.Wait()
+	live.stop()
+	return a.report(reports, o, stop)
+}
+
+// runOne runs one sync to one project. What keeps it from starting is a failed
+// report, like what makes it fail later.
+func (a *app) runOne(stop *stopper, w *wiring, store *checkpoint.Store, live *watcher, t target, o runner.Options) *runner.Report {
+	ctx := stop.hard
+	failed := func(err error) *runner.Report {
+		now := time.Now().UTC()
+		return &runner.Report{Sync: t.sync.Name, Project: t.project.Name, Mode: string(t.sync.Mode), Status: runner.Failed,
+			StartedAt: now, FinishedAt: now, Error: a.locate(w.file, t.sync, a.explain(err)), Counts: checkpoint.Counts{RejectCounts: map[string]int64{}}}
+	}
+	r, err := w.runner(ctx, t)
+	if err != nil {
+		return failed(err)
+	}
+	r.Store, r.Stop = store, stop.soft
+	r.Watch = live.add
+	r.Note = func(sync, project, note string) { a.log.Info(note, "sync", sync, "project", project) }
+	a.log.Debug("run begins", "sync", t.sync.Name, "project", t.project.Name)
+	defer live.remove(t.sync.Name, t.project.Name)
+	rep := r.Run(ctx, runnerSync(t), o)
+	if rep.Error != nil {
+		rep.Error = a.locate(w.file, t.sync, rep.Error)
+	}
+	return rep
+}
+
+// report shows what the runs did and picks the exit code.
+func (a *app) report(reports []*runner.Report, o runOptions, stop *stopper) error {
+	code := exitDone
+	held := 0
+	for _, r := range reports {
+		switch {
+		case r.Status == runner.Interrupted:
+			code = worst(code, stop.exitCode())
+		case r.Status == runner.Skipped && r.Error != nil:
+			held++
+		case r.Error != nil:
+			code = worst(code, codeOf(r.Error.Code))
+		case o.strictExit && r.Rejected > 0:
+			code = worst(code, exitRejects)
+		}
+	}
+	if held > 0 && held == len(reports) {
+		code = worst(code, exitHeld)
+	}
+	ok := code == exitDone || code == exitRejects
+	if a.json() {
+		a.printJSON(struct {
+			Command string           `json:"command"`
+			OK      bool             `json:"ok"`
+			Syncs   []*runner.Report `json:"syncs"`
+		}{"run", ok, append([]*runner.Report{}, reports...)})
+	} else {
+		a.printReports(reports)
+	}
+	if code != exitDone {
+		return reported(code)
+	}
+	return nil
+}
+
+func (a *app) printReports(reports []*runner.Report) {
+	if len(reports) == 0 {
+		fmt.Fprintln(a.stdout, "no sync is due")
+		return
+	}
+	t := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SYNC\tPROJECT\tSTATUS\tREAD\tACCEPTED\tREJECTED\tUNCHANGED\tMARK\tTIME")
+	for _, r := range reports {
+		mark := "-"
+		if r.Mark.After != nil {
+			mark = *r.Mark.After
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", r.Sync, r.Project, r.Status, r.Rows, r.Accepted, r.Rejected, r.Unchanged,
+			mark, r.FinishedAt.Sub(r.StartedAt).Round(time.Millisecond))
+	}
+	t.Flush()
+	for _, r := range reports {
+		if r.Status == runner.Partial {
+			fmt.Fprintf(a.stderr, "warning: %s: %d rows were rejected (%s); see `mixsync rejects list --sync %s`\n", r.Sync, r.Rejected, countsText(r.RejectCounts), r.Sync)
+		}
+		if r.Error != nil {
+			fmt.Fprintf(a.stderr, "%s: ", r.Sync)
+			printError(a.stderr, r.Error)
+		}
+	}
+}
+
+// locate gives an error of a sync its place in the YAML.
+func (a *app) locate(file *configs.File, s *configs.Sync, e *runner.Error) *runner.Error {
+	if e.Where != "" {
+		return e
+	}
+	if len(e.Faults) == 0 {
+		if e.Code == runner.CodeConfig {
+			if p, ok := file.Where("syncs." + s.Name); ok {
+				e.Where = p.String()
+			}
+		}
+		return e
+	}
+	located := *e
+	located.Message = ""
+	for i, f := range e.Faults {
+		path := "syncs." + s.Name + "." + f.Path
+		where := path
+		if p, ok := file.Where(path); ok {
+			where = p.String()
+		}
+		if i == 0 {
+			located.Where = where
+		} else {
+			located.Message += "\n" + where + ": "
+		}
+		located.Message += path + ": " + f.Message
+		if f.Hint != "" && i > 0 {
+			located.Message += " (" + f.Hint + ")"
+		}
+	}
+	return &located
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/mixsync/mixsync/configs"
+	"github.com/mixsync/mixsync/sync/checkpoint"
+)
+
+// target is one sync to one project, as configured.
+type target struct {
+	sync    *configs.Sync
+	project *configs.Project
+}
+
+// selection picks syncs by name, glob or tag.
+type selection struct {
+	names   []string
+	selects []string
+	exclude []string
+	due     bool
+}
+
+func (s *selection) flags(f *pflag.FlagSet) {
+	f.StringArrayVar(&s.selects, "select", nil, "syncs by name, glob or `tag:x`; a comma means both, repeat the flag for more")
+	f.StringArrayVar(&s.exclude, "exclude", nil, "leave out syncs, in the words of --select")
+}
+
+// choose lists the selected targets in the order of the YAML.
+func (s *selection) choose(file *configs.File) ([]target, error) {
+	for _, name := range s.names {
+		x := find(file, name)
+		if x == nil {
+			return nil, unknownSync(file, name)
+		}
+		if x.Disabled {
+			return nil, usageError("sync %q is disabled in the configuration", name)
+		}
+	}
+	var list []target
+	for _, x := range file.Syncs {
+		named := len(s.names) == 0 && len(s.selects) == 0 || slices.Contains(s.names, x.Name)
+		if !named && !matchesAny(x, s.selects) || matchesAny(x, s.exclude) || x.Disabled {
+			continue
+		}
+		for _, p := range x.Projects {
+			list = append(list, target{x, file.Projects[p]})
+		}
+	}
+	if len(list) == 0 {
+		return nil, usageError("no sync is selected")
+	}
+	return list, nil
+}
+
+func find(file *configs.File, name string) *configs.Sync {
+	for _, x := range file.Syncs {
+		if x.Name == name {
+			return x
+		}
+	}
+	return nil
+}
+
+func unknownSync(file *configs.File, name string) error {
+	e := usageError("there is no sync %q in the configuration", name)
+	var names []string
+	for _, x := range file.Syncs {
+		names = append(names, x.Name)
+	}
+	return withHint(e, "the syncs are: "+strings.Join(names, ", "))
+}
+
+func matchesAny(x *configs.Sync, terms []string) bool {
+	return slices.ContainsFunc(terms, func(term string) bool {
+		for part := range strings.SplitSeq(term, ",") {
+			if tag, ok := strings.CutPrefix(part, "tag:"); ok {
+				if !slices.ContainsFunc(x.Tags, func(t string) bool { return glob(tag, t) }) {
+					return false
+				}
+			} else if !glob(part, x.Name) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func glob(pattern, s string) bool {
+	ok, err := path.Match(pattern, s)
+	return err == nil && ok
+}
+
+// Retries of a scheduled sync that fails wait a minute, then twice as long each
+// time, up to an hour.
+const (
+	firstRetry = time.Minute
+	lastRetry  = time.Hour
+)
+
+// due keeps the targets whose schedule has come round since their last good
+// run. One that has failed since waits longer with every failure.
+func due(ctx context.Context, store *checkpoint.Store, targets []target, now time.Time) ([]target, error) {
+	var list []target
+	for _, t := range targets {
+		if t.sync.Schedule == "" {
+			continue
+		}
+		schedule, err := cron.ParseStandard(t.sync.Schedule)
+		if err != nil {
+			return nil, usageError("schedule of %s: %v", t.sync.Name, err)
+		}
+		x, err := store.Target(ctx, t.sync.Name, t.project.Name)
+		if err != nil {
+			return nil, err
+		}
+		runs, err := store.Runs(ctx, checkpoint.RunFilter{TargetID: x.ID, Limit: 20})
+		if err != nil {
+			return nil, err
+		}
+		if isDue(schedule, t.sync.Location, runs, now) {
+			list = append(list, t)
+		}
+	}
+	return list, nil
+}
+
+// isDue judges by the runs of a target, newest first.
+func isDue(schedule cron.Schedule, loc *time.Location, runs []*checkpoint.Run, now time.Time) bool {
+	wait := time.Duration(0)
+	var failed time.Time
+	for _, r := range runs {
+		if r.Kind != checkpoint.Incremental && r.Kind != checkpoint.Resync {
+			continue
+		}
+		switch r.Status {
+		case checkpoint.Succeeded, checkpoint.Partial:
+			if wait > 0 && now.Before(failed.Add(wait)) {
+				return false
+			}
+			return !schedule.Next(r.StartedAt.In(loc)).After(now)
+		case checkpoint.Failed:
+			if wait == 0 {
+				wait, failed = firstRetry, r.StartedAt
+				if r.FinishedAt != nil {
+					failed = *r.FinishedAt
+				}
+			} else {
+				wait = min(2*wait, lastRetry)
+			}
+		}
+	}
+	return wait == 0 || !now.Before(failed.Add(wait)) // never ran well
+}
+
+// completeSyncs completes the names of syncs in a shell.
+func (a *app) completeSyncs(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if err := a.globals(); err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	file, err := a.load(true)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, x := range file.Syncs {
+		if !slices.Contains(args, x.Name) {
+			names = append(names, x.Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

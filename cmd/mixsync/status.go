@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mixsync/mixsync/connectors/warehouse"
+	"github.com/mixsync/mixsync/sync/checkpoint"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	var sel selection
+	var runs bool
+	var limit int
+	cmd := &cobra.Command{
+		Use: "status [SYNC…]", Short: "Show marks, lag, last runs and open rejects", ValidArgsFunction: a.completeSyncs,
+		Example: "  mixsync status\n  mixsync status usage --runs\n  mixsync status -o json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			sel.names = args
+			return a.status(cmd.Context(), &sel, runs, limit)
+		},
+	}
+	sel.flags(cmd.Flags())
+	cmd.Flags().BoolVar(&runs, "runs", false, "show the history of runs")
+	cmd.Flags().IntVar(&limit, "limit", 20, "with --runs: how many of each sync")
+	return cmd
+}
+
+// statusRow is a target's state at a glance, in JSON.
+type statusRow struct {
+	markRow
+	Lag         *float64         `json:"lag_seconds"` // now less the mark; null for integer cursors and without a mark
+	LastRun     *runRow          `json:"last_run"`
+	OpenRejects int64            `json:"open_rejects"`
+	Rejects     map[string]int64 `json:"reject_counts"`
+	Runs        []runRow         `json:"runs,omitempty"`
+}
+
+// runRow is a run of the history, in JSON.
+type runRow struct {
+	RunID  string `json:"run_id"`
+	Kind   string `json:"kind"`
+	Status string `json:"status"`
+	checkpoint.Counts
+	Mark       marksRow          `json:"mark"`
+	Window     checkpoint.Window `json:"window"`
+	StartedAt  time.Time         `json:"started_at"`
+	FinishedAt *time.Time        `json:"finished_at"`
+	Error      json.RawMessage   `json:"error"`
+}
+
+type marksRow struct {
+	Before *string `json:"before"`
+	After  *string `json:"after"`
+}
+
+func newRunRow(r *checkpoint.Run) runRow {
+	row := runRow{RunID: r.ID, Kind: r.Kind, Status: r.Status, Counts: r.Counts, Mark: marksRow{r.MarkBefore, r.MarkAfter},
+		Window: r.Window, StartedAt: r.StartedAt, FinishedAt: r.FinishedAt, Error: r.Error}
+	if len(row.Error) == 0 {
+		row.Error = json.RawMessage("null")
+	}
+	return row
+}
+
+func (a *app) status(ctx context.Context, sel *selection, withRuns bool, limit int) error {
+	file, err := a.load(true)
+	if err != nil {
+		return err
+	}
+	targets, err := sel.choose(file)
+	if err != nil {
+		return err
+	}
+	store, err := a.openState(ctx, file, checkpoint.Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	if store != nil {
+		defer store.Close()
+	}
+	rows := []*statusRow{}
+	for _, t := range targets {
+		row := &statusRow{markRow: markRow{Sync: t.sync.Name, Project: t.project.Name, Fingerprint: json.RawMessage("null")}, Rejects: map[string]int64{}}
+		rows = append(rows, row)
+		if store == nil {
+			continue
+		}
+		if err := a.fillStatus(ctx, store, row, withRuns, limit); err != nil {
+			return err
+		}
+	}
+	if a.json() {
+		a.printJSON(map[string]any{"command": a.command, "ok": true, "syncs": rows})
+		return nil
+	}
+	if withRuns {
+		return a.printRuns(rows)
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SYNC\tPROJECT\tMARK\tLAG\tLAST RUN\tSTATUS\tACCEPTED\tREJECTS")
+	for _, r := range rows {
+		last, status, accepted, lag := "-", "never ran", "-", "-"
+		if r.LastRun != nil {
+			last, status = r.LastRun.StartedAt.Format(time.RFC3339), r.LastRun.Status
+			accepted = fmt.Sprint(r.LastRun.Accepted)
+		}
+		if r.Lag != nil {
+			lag = time.Duration(*r.Lag * float64(time.Second)).Round(time.Second).String()
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\n", r.Sync, r.Project, orDash(r.Mark), lag, last, status, accepted, r.OpenRejects)
+	}
+	return w.Flush()
+}
+
+func (a *app) fillStatus(ctx context.Context, store *checkpoint.Store, row *statusRow, withRuns bool, limit int) error {
+	x, err := store.Target(ctx, row.Sync, row.Project)
+	if err != nil || x.ID == 0 {
+		return err
+	}
+	if m := x.Mark; m != nil {
+		row.Mark = &m.Text
+		row.Lag = lagOf(m, time.Now())
+	}
+	if len(x.Fingerprint) > 0 {
+		row.Fingerprint = x.Fingerprint
+	}
+	if !x.UpdatedAt.IsZero() {
+		row.UpdatedAt = &x.UpdatedAt
+	}
+	counts, err := store.RejectCounts(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range counts {
+		if c.TargetID == x.ID {
+			row.Rejects[c.Code] = c.N
+			row.OpenRejects += c.N
+		}
+	}
+	if !withRuns {
+		limit = 1
+	}
+	runs, err := store.Runs(ctx, checkpoint.RunFilter{TargetID: x.ID, Limit: limit})
+	if err != nil {
+		return err
+	}
+	for i, r := range runs {
+		if i == 0 {
+			last := newRunRow(r)
+			row.LastRun = &last
+		}
+		if withRuns {
+			row.Runs = append(row.Runs, newRunRow(r))
+		}
+	}
+	return nil
+}
+
+// lagOf is how old the mark is. A zone-less mark is taken as UTC.
+func lagOf(m *checkpoint.Mark, now time.Time) *float64 {
+	c, err := warehouse.ParseCursor(m.Kind, m.Text)
+	if err != nil || m.Kind == warehouse.Int {
+		return nil
+	}
+	at := time.UnixMicro(c.Ticks)
+	if m.Kind == warehouse.Date {
+		at = time.Unix(c.Ticks*86400, 0)
+	}
+	lag := now.Sub(at).Seconds()
+	return &lag
+}
+
+func (a *app) printRuns(rows []*statusRow) error {
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SYNC\tPROJECT\tSTARTED\tKIND\tSTATUS\tREAD\tACCEPTED\tREJECTED\tUNCHANGED\tMARK\tTIME\tRUN")
+	for _, r := range rows {
+		for _, x := range r.Runs {
+			took := "-"
+			if x.FinishedAt != nil {
+				took = x.FinishedAt.Sub(x.StartedAt).Round(time.Millisecond).String()
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n", r.Sync, r.Project, x.StartedAt.Format(time.RFC3339), x.Kind, x.Status,
+				x.Rows, x.Accepted, x.Rejected, x.Unchanged, orDash(x.Mark.After), took, x.RunID)
+		}
+	}
+	return w.Flush()
+}

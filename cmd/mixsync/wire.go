@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"sync"
+
+	"github.com/mixsync/mixsync/configs"
+	"github.com/mixsync/mixsync/connectors/mixpanel"
+	"github.com/mixsync/mixsync/connectors/postgres"
+	"github.com/mixsync/mixsync/connectors/warehouse"
+	"github.com/mixsync/mixsync/sync/pace"
+	"github.com/mixsync/mixsync/sync/runner"
+)
+
+// opener connects to a warehouse. The table below is the only place that knows
+// every driver.
+type opener func(ctx context.Context, w *configs.Warehouse) (warehouse.Driver, error)
+
+var openers = map[string]opener{
+	configs.TypePostgres: func(ctx context.Context, w *configs.Warehouse) (warehouse.Driver, error) {
+		return postgres.Open(ctx, postgres.Options{
+			DSN: w.Postgres.DSN.Reveal(), StatementTimeout: w.Postgres.StatementTimeout, ConnectTimeout: w.Postgres.ConnectTimeout,
+			ApplicationName: "mixsync",
+		})
+	},
+}
+
+// wiring opens what syncs need, each thing once: a connection by warehouse, a
+// client and its patience by project.
+type wiring struct {
+	file   *configs.File
+	log    *slog.Logger
+	getenv func(string) (string, bool)
+
+	mu       sync.Mutex
+	drivers  map[string]warehouse.Driver
+	projects map[string]*project
+}
+
+// project is what all senders to one Mixpanel project share.
+type project struct {
+	client  *mixpanel.Client
+	pacer   *runner.Pacer
+	senders int
+}
+
+func (a *app) wiring(file *configs.File) *wiring {
+	return &wiring{file: file, log: a.log, getenv: a.getenv, drivers: map[string]warehouse.Driver{}, projects: map[string]*project{}}
+}
+
+func (w *wiring) close() {
+	for name, d := range w.drivers {
+		if err := d.Close(); err != nil {
+			w.log.Debug("closing a warehouse", "warehouse", name, "err", err)
+		}
+	}
+	for _, p := range w.projects {
+		p.client.Close()
+	}
+}
+
+// driver connects to a warehouse, or returns the connection that is there.
+func (w *wiring) driver(ctx context.Context, name string) (warehouse.Driver, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if d := w.drivers[name]; d != nil {
+		return d, nil
+	}
+	block := w.file.Warehouses[name]
+	open := openers[block.Type]
+	if open == nil {
+		return nil, warehouse.Errorf(warehouse.ClassConfig, "use a warehouse of type postgres, or a build that has it",
+			"warehouse %q is of type %s, which this build of mixsync cannot read", name, block.Type)
+	}
+	d, err := open(ctx, block)
+	if err != nil {
+		return nil, err
+	}
+	w.drivers[name] = d
+	return d, nil
+}
+
+func (w *wiring) project(p *configs.Project) (*project, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if x := w.projects[p.Name]; x != nil {
+		return x, nil
+	}
+	o := mixpanel.Options{
+		Region: mixpanel.Region(p.Region), BaseURL: p.APIURL, ProjectID: p.ProjectID, Token: p.Token.Reveal(),
+		Timeout: p.RequestTimeout, UserAgent: "mixsync/" + version(),
+	}
+	if p.ServiceAccount != nil {
+		o.Username, o.Secret = p.ServiceAccount.Username, p.ServiceAccount.Secret.Reveal()
+	}
+	client, err := mixpanel.New(o)
+	if err != nil {
+		return nil, err
+	}
+	x := &project{client: client, senders: maxSenders}
+	if p.Concurrency > 0 {
+		x.senders = p.Concurrency
+	}
+	backoff := w.backoff()
+	x.pacer = &runner.Pacer{Limiter: pace.New(pace.Options{Fixed: p.Concurrency, Max: maxSenders, Backoff: backoff}), Backoff: backoff}
+	w.projects[p.Name] = x
+	return x, nil
+}
+
+// backoff is Mixpanel's own advice, or a share of it where the environment says
+// so: tests against an emulator need not wait as long as Mixpanel would ask.
+func (w *wiring) backoff() pace.Backoff {
+	b := pace.Backoff{}
+	if s, ok := w.getenv("MIXSYNC_BACKOFF_SCALE"); ok {
+		if f, err := strconv.ParseFloat(s, 64); err == nil && f > 0 && f <= 1 {
+			return b.Scaled(f)
+		}
+		w.log.Warn("MIXSYNC_BACKOFF_SCALE is a number above 0 and up to 1: ignored", "value", s)
+	}
+	return b
+}
+
+// Adaptive concurrency grows to so many senders of one run at most.
+const maxSenders = 32
+
+// runner makes the runner of a target.
+func (w *wiring) runner(ctx context.Context, t target) (*runner.Runner, error) {
+	d, err := w.driver(ctx, t.sync.Warehouse)
+	if err != nil {
+		return nil, err
+	}
+	p, err := w.project(t.project)
+	if err != nil {
+		return nil, err
+	}
+	return &runner.Runner{Driver: d, Sink: p.client, Pacer: p.pacer, Senders: p.senders}, nil
+}
+
+// runnerSync says a configured sync in the runner's words.
+func runnerSync(t target) runner.Sync {
+	s := t.sync
+	x := runner.Sync{
+		Name: s.Name, Project: t.project.Name, Source: warehouse.Source{Table: s.Table, Query: s.Query}, Mode: string(s.Mode),
+		Spec:       s.MappingSpec(t.project),
+		MaxRejects: runner.Threshold(s.MaxRejects), MaxRestated: runner.Threshold(s.MaxRestated),
+		KeysOnly: s.RejectsPayload == configs.PayloadKeys, DeleteGone: s.Mode == configs.Mirror && s.OnDelete == configs.Delete,
+		NoResync: s.Resync == configs.Forbid,
+	}
+	if c := s.Cursor; c != nil && (s.Mode == configs.Append || s.Mode == configs.Upsert) {
+		x.Cursor = &runner.Cursor{
+			Column: c.Column, Lookback: c.Lookback.Duration, LookbackCount: c.Lookback.Count, LookbackSet: c.Lookback.IsSet,
+			Settle: c.Settle, MaxHold: c.MaxHold, AllowNull: c.NullRows == configs.NullRowsSkip, Start: c.Start,
+		}
+	}
+	return x
+}

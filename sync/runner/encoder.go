@@ -1,0 +1,296 @@
+package runner
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"time"
+
+	"github.com/mixsync/mixsync/connectors/mixpanel"
+	"github.com/mixsync/mixsync/connectors/warehouse"
+	"github.com/mixsync/mixsync/mapping"
+	"github.com/mixsync/mixsync/sync/checkpoint"
+	"github.com/mixsync/mixsync/sync/pipeline"
+)
+
+// memory is what the state knows of rows that were sent before.
+type memory interface {
+	Ledger(ctx context.Context, targetID int64, keys []uint64, into map[uint64]checkpoint.Entry) error
+	Hashes(ctx context.Context, targetID int64, keys []uint64, into map[uint64]uint64) error
+}
+
+// encoder decides what becomes of each row: record, reject, or nothing because
+// the same was sent before.
+type encoder struct {
+	plan   *mapping.Plan
+	sync   *Sync
+	target *checkpoint.Target
+	run    *checkpoint.Run
+	memory memory
+	judge  *judge
+
+	cursor int // index of the cursor column, -1 without one
+
+	// Ledger. Rows at or beyond zone are remembered; rows at or before high may
+	// be known from before, and are skipped if so unless skip is off (resync).
+	ledger bool
+	zone   int64
+	high   int64
+	skip   bool
+
+	// Hashes of full and mirror modes.
+	hashes bool
+	touch  bool // a mirror that deletes must know which rows it has seen
+
+	open map[uint64]struct{} // keys with an open reject
+
+	batch  *warehouse.Batch
+	note   *note
+	last   *warehouse.Position // of the batch before
+	keys   []uint64
+	known  map[uint64]checkpoint.Entry
+	sent   map[uint64]uint64
+	free   chan *note
+	out    mapping.Row
+	twins  []int
+	heldAt *heldAt
+}
+
+// heldAt is the greatest cursor before the first row that was held back.
+type heldAt struct{ before *string }
+
+func (e *encoder) Open(ctx context.Context, b *warehouse.Batch) (pipeline.Note, error) {
+	var n *note
+	select {
+	case n = <-e.free:
+		n.reset()
+	default:
+		n = &note{enc: e}
+	}
+	n.rows = int64(b.Len())
+	n.before = e.last
+	if b.Position != nil {
+		e.last = b.Position
+	}
+	e.batch, e.note, e.twins = b, n, b.Twins
+	e.judge.rows.Add(n.rows)
+	if err := e.recall(ctx); err != nil {
+		return nil, err
+	}
+	return n, e.judge.verdict(false)
+}
+
+// recall looks up what is known of the batch's rows, all at once.
+func (e *encoder) recall(ctx context.Context) error {
+	e.keys = e.keys[:0]
+	switch {
+	case e.ledger && e.cursor >= 0:
+		clear(e.known)
+		col := &e.batch.Cols[e.cursor]
+		for row := range e.batch.Len() {
+			if col.Int[row] <= e.high {
+				e.keys = append(e.keys, e.rowKey(row))
+			}
+		}
+		if len(e.keys) > 0 {
+			return e.memory.Ledger(ctx, e.target.ID, e.keys, e.known)
+		}
+	case e.hashes:
+		clear(e.sent)
+		for row := range e.batch.Len() {
+			e.keys = append(e.keys, e.rowKey(row))
+		}
+		return e.memory.Hashes(ctx, e.target.ID, e.keys, e.sent)
+	}
+	return nil
+}
+
+// rowKey is the row's key in ledger and hashes. Rows without a usable key of
+// their own (NULL, twins) go by their whole content, so that they are known
+// again without standing in for another row.
+func (e *encoder) rowKey(row int) uint64 {
+	if e.keyless(row) {
+		return e.contentHash(row)
+	}
+	return e.plan.KeyHash(e.batch, row)
+}
+
+func (e *encoder) keyless(row int) bool {
+	for _, t := range e.batch.Twins {
+		if t == row {
+			return true
+		}
+	}
+	return e.plan.KeyHasNull(e.batch, row)
+}
+
+func (e *encoder) contentHash(row int) uint64 {
+	sum := sha256.Sum256(e.plan.Payload(e.batch, row, []byte("content\x00")))
+	return binary.BigEndian.Uint64(sum[:])
+}
+
+func (e *encoder) Append(dst []byte, row int, rec *pipeline.Record) ([]byte, error) {
+	n := e.note
+	twin := len(e.twins) > 0 && e.twins[0] == row
+	if twin {
+		e.twins = e.twins[1:]
+		e.reject(row, &mapping.Reject{Code: mapping.CodeDuplicateKey,
+			Message: "another row has the same cursor and primary key; make the primary key unique"})
+		return dst, nil
+	}
+	mark := len(dst)
+	dst, bad := e.plan.Append(dst, e.batch, row, &e.out)
+	if bad != nil {
+		e.reject(row, bad)
+		return dst, nil
+	}
+	if e.out.Hold {
+		n.held++
+		e.hold(row)
+		n.skipKey()
+		return dst[:mark], nil
+	}
+	if !e.remember(row, e.out.Key, e.out.Sent, false) {
+		n.unchanged++
+		n.skipKey()
+		return dst[:mark], nil
+	}
+	if _, ok := e.open[e.out.Key]; ok {
+		n.resolved = append(n.resolved, e.out.Key)
+	}
+	n.sent++
+	n.keys = e.plan.Key(e.batch, row, n.keys)
+	n.endKey(e.out.Key)
+	rec.Send, rec.Lane, rec.More = true, e.out.Lane, e.out.More
+	return dst, nil
+}
+
+func (n *note) endKey(hash uint64) {
+	n.ends = append(n.ends, int32(len(n.keys)))
+	n.hash = append(n.hash, hash)
+}
+
+func (n *note) skipKey() { n.endKey(0) }
+
+// remember notes what is about to become of a row and reports whether that is
+// news: false when the same was sent or filed before.
+func (e *encoder) remember(row int, key, hash uint64, filed bool) bool {
+	n := e.note
+	switch {
+	case e.ledger && e.cursor >= 0:
+		col := &e.batch.Cols[e.cursor]
+		at := col.Int[row]
+		if col.Sub != nil {
+			hash += uint64(col.Sub[row]) // the ledger's cursor holds microseconds
+		}
+		if at <= e.high {
+			if was, ok := e.known[key]; ok {
+				if e.skip && was.Cursor == at && was.Hash == hash {
+					return false
+				}
+				if was.Hash != hash && !was.Filed && !filed && e.sync.Spec.Type == mapping.Event {
+					n.restated++
+					e.judge.restated.Add(1)
+				}
+			}
+		}
+		if at >= e.zone {
+			n.ledger = append(n.ledger, checkpoint.Entry{Key: key, Cursor: at, Hash: hash, Filed: filed})
+		}
+	case e.hashes && !filed:
+		if was, ok := e.sent[key]; ok && was == hash {
+			if e.touch {
+				n.seen = append(n.seen, key)
+			}
+			return false
+		}
+		h := checkpoint.HashEntry{Key: key, Hash: hash}
+		if e.touch {
+			h.Ident = e.plan.Ident(e.batch, row)
+		}
+		n.hashes = append(n.hashes, h)
+	}
+	return true
+}
+
+// reject files a row that cannot become a record, once: filed again unchanged
+// it is no news.
+func (e *encoder) reject(row int, bad *mapping.Reject) {
+	n := e.note
+	defer n.skipKey()
+	payload := e.plan.Payload(e.batch, row, nil)
+	sum := sha256.Sum256(append(append([]byte(bad.Code), 0), payload...))
+	key := e.rowKey(row)
+	if !e.remember(row, key, binary.BigEndian.Uint64(sum[:]), true) {
+		n.unchanged++
+		return
+	}
+	x := e.filed(e.plan.Key(e.batch, row, nil), key, bad.Code, bad.Field, bad.Message, payload)
+	n.rejects = append(n.rejects, x)
+	e.judge.reject()
+}
+
+// refusal is the reject of a record that Mixpanel did not store. The key and the
+// record are borrowed.
+func (e *encoder) refusal(key []byte, hash uint64, record []byte, why mixpanel.Refusal) checkpoint.Reject {
+	code := mapping.CodeRefused
+	if why.TooLarge {
+		code = mapping.CodeTooLarge
+	}
+	if e.sync.Spec.Token != "" { // profile records carry the token
+		record = bytes.ReplaceAll(record, []byte(e.sync.Spec.Token), []byte("***"))
+	}
+	return e.filed(bytes.Clone(key), hash, code, why.Field, why.Message, bytes.Clone(record))
+}
+
+func (e *encoder) filed(key []byte, hash uint64, code, field, message string, payload []byte) checkpoint.Reject {
+	h := sha256.New()
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(e.target.ID)))
+	h.Write(binary.BigEndian.AppendUint64(nil, hash))
+	h.Write([]byte(code))
+	x := checkpoint.Reject{
+		ID:       hex.EncodeToString(h.Sum(nil)[:8]),
+		TargetID: e.target.ID, Sync: e.sync.Name, Project: e.sync.Project,
+		Key: json.RawMessage(key), KeyHash: hash, Code: code, Field: field, Message: message,
+		RunID: e.run.ID, FirstSeen: time.Now().UTC(), Attempts: 1,
+	}
+	if !e.sync.KeysOnly {
+		x.Payload = json.RawMessage(payload)
+	}
+	return x
+}
+
+// hold remembers the greatest cursor before the first row that is not due: the
+// mark may go no further, and all that is read from here on must be known again.
+func (e *encoder) hold(row int) {
+	if e.heldAt != nil || e.cursor < 0 {
+		return
+	}
+	at := warehouse.CursorAt(&e.batch.Cols[e.cursor], row)
+	e.heldAt = &heldAt{}
+	if row > 0 {
+		for i := row - 1; i >= 0; i-- {
+			if c := warehouse.CursorAt(&e.batch.Cols[e.cursor], i); c != at {
+				text := c.Text(e.batch.Cols[e.cursor].Kind)
+				e.heldAt.before = &text
+				return
+			}
+		}
+	}
+	if e.note.before != nil && e.note.before.Cursor != nil {
+		text := at.Text(e.batch.Cols[e.cursor].Kind)
+		if *e.note.before.Cursor != text {
+			e.heldAt.before = e.note.before.Cursor
+		}
+	}
+}
+
+func (e *encoder) AppendMore(dst []byte, row int) []byte {
+	return e.plan.AppendMore(dst, e.batch, row)
+}
+
+// Close judges the whole before the last payloads leave.
+func (e *encoder) Close() error { return e.judge.verdict(true) }

@@ -1,0 +1,98 @@
+package runner
+
+import (
+	"context"
+	"io"
+
+	"github.com/mixsync/mixsync/connectors/mixpanel"
+	"github.com/mixsync/mixsync/connectors/warehouse"
+	"github.com/mixsync/mixsync/sync/pipeline"
+)
+
+// deleteGone deletes the profiles whose rows a complete read did not see. An
+// empty read deletes nothing: a table that is being rebuilt is no order to
+// empty the project.
+func (a *attempt) deleteGone(ctx context.Context) error {
+	if a.journal.total().Rows == 0 {
+		a.note("the source is empty: no profile is deleted")
+		return nil
+	}
+	g := &gone{attempt: a}
+	if err := a.pipe(ctx, g, goneSchema, g, g); err != nil {
+		return err
+	}
+	a.report.Deleted += g.deleted
+	return nil
+}
+
+var goneSchema = &warehouse.Schema{Fields: []warehouse.Field{{Name: "key", Kind: warehouse.Int}, {Name: "ident", Kind: warehouse.Text}}}
+
+// gone is source, encoder and journal of the deletions.
+type gone struct {
+	*attempt
+	after   uint64
+	begun   bool
+	batch   *warehouse.Batch
+	deleted int64
+}
+
+func (g *gone) Next(ctx context.Context, b *warehouse.Batch) error {
+	page, err := g.Store.Unseen(ctx, g.target.ID, g.run.Seq, g.after, warehouse.MaxBatchRows)
+	if err != nil {
+		return err
+	}
+	if len(page) == 0 {
+		return io.EOF
+	}
+	for _, h := range page {
+		b.Cols[0].AppendInt(int64(h.Key))
+		b.Cols[1].AppendText([]byte(h.Ident))
+		b.EndRow()
+	}
+	g.after = page[len(page)-1].Key
+	return nil
+}
+
+// departed is the note of a batch of deletions.
+type departed struct{ keys []uint64 }
+
+// Refuse leaves the profile be: there is no row to blame, and the key stays
+// known, so that the next run asks again.
+func (d *departed) Refuse(row int, _ []byte, _ mixpanel.Refusal) { d.keys[row] = 0 }
+
+func (g *gone) Open(_ context.Context, b *warehouse.Batch) (pipeline.Note, error) {
+	g.batch = b
+	d := &departed{keys: make([]uint64, b.Len())}
+	for i := range d.keys {
+		d.keys[i] = uint64(b.Cols[0].Int[i])
+	}
+	return d, nil
+}
+
+func (g *gone) Append(dst []byte, row int, rec *pipeline.Record) ([]byte, error) {
+	ident := string(g.batch.Cols[1].Text(row))
+	if ident == "" { // remembered before deletion was asked for
+		return dst, nil
+	}
+	rec.Send, rec.Lane = true, uint64(g.batch.Cols[0].Int[row])|1
+	return g.plan.Delete(ident, dst), nil
+}
+
+func (g *gone) AppendMore(dst []byte, _ int) []byte { return dst }
+func (g *gone) Close() error                        { return nil }
+
+func (g *gone) Save(ctx context.Context, notes []pipeline.Note, _ *warehouse.Position) error {
+	var keys []uint64
+	for _, x := range notes {
+		for _, k := range x.(*departed).keys {
+			if k != 0 {
+				keys = append(keys, k)
+			}
+		}
+	}
+	if err := g.lease.ForgetHashes(ctx, keys); err != nil {
+		return err
+	}
+	g.deleted += int64(len(keys))
+	return nil
+}

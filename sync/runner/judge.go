@@ -1,0 +1,34 @@
+package runner
+
+import (
+	"sync/atomic"
+)
+
+// judge decides when rejects, or restated rows, are too many to go on. Encoder
+// and senders tell it what they see; it counts over all attempts at a run.
+type judge struct {
+	rejects  Threshold
+	restates Threshold
+	accept   bool // restated rows are wanted: the mapping change was accepted
+
+	rows, rejected, restated atomic.Int64
+}
+
+func (j *judge) reject() { j.rejected.Add(1) }
+
+// verdict is the error that stops the run, or nil. It is final when no row
+// will follow.
+func (j *judge) verdict(final bool) error {
+	rows, rejected, restated := j.rows.Load(), j.rejected.Load(), j.restated.Load()
+	if j.rejects.Exceeded(rejected, rows, final) {
+		return errorf(CodeTooManyRejects,
+			"see `mixsync rejects list` for the reasons; mend the mapping or the data and run again, or raise max_rejects: the mark stays before the first reject of this run, so those rows will be sent",
+			"%d of %d rows were rejected, more than max_rejects (%s) allows", rejected, rows, j.rejects)
+	}
+	if !j.accept && j.restates.Exceeded(restated, rows, final) {
+		return errorf(CodeMappingChanged,
+			"the query or what feeds it changed the event name, time or ids of rows that were sent before; if that is wanted run again with --accept-mapping-change, or raise max_restated",
+			"%d of %d rows would be sent again as other events than before, more than max_restated (%s) allows", restated, rows, j.restates)
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package runner
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/mixsync/mixsync/connectors/mixpanel"
+	"github.com/mixsync/mixsync/connectors/warehouse"
+	"github.com/mixsync/mixsync/sync/checkpoint"
+)
+
+// note is what is to be remembered of one batch once its rows are settled. The
+// encoder fills it, senders add refusals, the journal reads it when nobody else
+// holds it any more, and gives its memory back to the encoder.
+type note struct {
+	enc    *encoder
+	before *warehouse.Position // the place before the batch; empty: the start of the window
+
+	rows, sent, unchanged, held, restated int64
+
+	ledger   []checkpoint.Entry
+	hashes   []checkpoint.HashEntry
+	rejects  []checkpoint.Reject // filed by the encoder, and by Refuse
+	resolved []uint64            // accepted rows that had an open reject
+	seen     []uint64            // unchanged rows, where a mirror must know them
+
+	// Keys of the rows that were sent, as JSON, so that a refusal can name its
+	// row after the batch is gone. Row i's is keys[ends[i-1]:ends[i]].
+	keys    []byte
+	ends    []int32
+	hash    []uint64
+	mu      sync.Mutex
+	refused []int // rows
+}
+
+func (n *note) reset() {
+	*n = note{
+		enc: n.enc, ledger: n.ledger[:0], hashes: n.hashes[:0], resolved: n.resolved[:0], seen: n.seen[:0],
+		keys: n.keys[:0], ends: n.ends[:0], hash: n.hash[:0],
+	}
+}
+
+func (n *note) key(row int) []byte {
+	start := int32(0)
+	if row > 0 {
+		start = n.ends[row-1]
+	}
+	return n.keys[start:n.ends[row]]
+}
+
+// Refuse files the record that Mixpanel did not store. A row with two records
+// is one reject.
+func (n *note) Refuse(row int, record []byte, why mixpanel.Refusal) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if slices.Contains(n.refused, row) {
+		return
+	}
+	n.refused = append(n.refused, row)
+	n.rejects = append(n.rejects, n.enc.refusal(n.key(row), n.hash[row], record, why))
+	n.enc.judge.reject()
+}
+
+// settle turns refusals into what the ledger and the counts need.
+func (n *note) settle() {
+	if len(n.refused) == 0 {
+		return
+	}
+	gone := make(map[uint64]bool, len(n.refused))
+	for _, row := range n.refused {
+		gone[n.hash[row]] = true
+	}
+	for i := range n.ledger {
+		if gone[n.ledger[i].Key] {
+			n.ledger[i].Filed = true
+		}
+	}
+	n.hashes = slices.DeleteFunc(n.hashes, func(h checkpoint.HashEntry) bool { return gone[h.Key] })
+	n.resolved = slices.DeleteFunc(n.resolved, func(k uint64) bool { return gone[k] })
+}
+
+func (n *note) counts() checkpoint.Counts {
+	c := checkpoint.Counts{
+		Rows: n.rows, Sent: n.sent, Accepted: n.sent - int64(len(n.refused)), Rejected: int64(len(n.rejects)),
+		Held: n.held, Unchanged: n.unchanged, Restated: n.restated,
+	}
+	for i := range n.rejects {
+		if c.RejectCounts == nil {
+			c.RejectCounts = map[string]int64{}
+		}
+		c.RejectCounts[n.rejects[i].Code]++
+	}
+	return c
+}

@@ -1,0 +1,74 @@
+package runner
+
+import (
+	"time"
+
+	"github.com/mixsync/mixsync/sync/checkpoint"
+)
+
+// Statuses of a report.
+const (
+	Succeeded   = "succeeded"
+	Partial     = "partial" // done, rejects were filed
+	Failed      = "failed"
+	Skipped     = "skipped" // nothing due, or held elsewhere
+	Interrupted = "interrupted"
+)
+
+// Report is what an invocation did for one sync and project: an element of
+// "syncs" in the JSON of run. Counts are those of this invocation; a run that
+// was taken up again counts what was left.
+type Report struct {
+	Sync    string `json:"sync"`
+	Project string `json:"project"`
+	RunID   string `json:"run_id"`
+	Status  string `json:"status"`
+	Mode    string `json:"mode"`
+	Resync  bool   `json:"resync"`
+	DryRun  bool   `json:"dry_run,omitempty"`
+	checkpoint.Counts
+	Slices     Slices    `json:"slices"`
+	Mark       Marks     `json:"mark"`
+	Resumed    bool      `json:"resumed"` // an unfinished window was finished first
+	Deleted    int64     `json:"deleted"` // profiles whose rows are gone (mirror with on_delete: delete)
+	Omitted    int       `json:"omitted_values"`
+	Truncated  int       `json:"truncated_values"`
+	Replaced   int       `json:"replaced_values"`
+	StartedAt  time.Time `json:"started_at"`
+	FinishedAt time.Time `json:"finished_at"`
+	Error      *Error    `json:"error"`
+	// Notes are things the user should know although nothing failed.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Slices of the window or windows that the invocation worked on.
+type Slices struct {
+	Done  int `json:"done"`
+	Total int `json:"total"`
+}
+
+// Marks before and after, as cursor text; nil: none.
+type Marks struct {
+	Before *string `json:"before"`
+	After  *string `json:"after"`
+}
+
+func addCounts(a *checkpoint.Counts, b checkpoint.Counts) {
+	a.Rows += b.Rows
+	a.Sent += b.Sent
+	a.Accepted += b.Accepted
+	a.Rejected += b.Rejected
+	a.Held += b.Held
+	a.Unchanged += b.Unchanged
+	a.Restated += b.Restated
+	a.Requests += b.Requests
+	a.Retries += b.Retries
+	a.BytesJSON += b.BytesJSON
+	a.BytesWire += b.BytesWire
+	for code, n := range b.RejectCounts {
+		if a.RejectCounts == nil {
+			a.RejectCounts = map[string]int64{}
+		}
+		a.RejectCounts[code] += n
+	}
+}

@@ -1,0 +1,230 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mixsync/mixsync/connectors/warehouse"
+	"github.com/mixsync/mixsync/mapping"
+	"github.com/mixsync/mixsync/sync/checkpoint"
+	"github.com/mixsync/mixsync/sync/pipeline"
+)
+
+// Runner has what runs need. It is safe for concurrent use by runs of different
+// targets that share a project's Sink and Pacer.
+type Runner struct {
+	Store   *checkpoint.Store // nil: no state yet, fit for dry runs only
+	Driver  warehouse.Driver
+	Sink    pipeline.Sink
+	Pacer   pipeline.Pacer
+	Senders int
+	// Stop, when closed, ends runs softly: what has been read is delivered and saved.
+	Stop <-chan struct{}
+	// Watch, if set, is given the live figures of each attempt as it begins.
+	Watch func(*Live)
+	// Note, if set, is told what the user should know while it happens.
+	Note func(sync, project, note string)
+}
+
+// Finish may take this long after a run was cancelled.
+const finishTime = 15 * time.Second
+
+// Run does one run of one sync. It never returns nil; what went wrong is in the
+// report.
+func (r *Runner) Run(ctx context.Context, s Sync, o Options) *Report {
+	if o.MaxRejects != nil {
+		s.MaxRejects = *o.MaxRejects
+	}
+	w := &work{
+		Runner: r, sync: &s, opts: o, driver: r.Driver, cursor: -1,
+		report: &Report{Sync: s.Name, Project: s.Project, Mode: s.Mode, Resync: o.Resync || o.ranged(), DryRun: o.DryRun, StartedAt: time.Now().UTC()},
+	}
+	w.report.RejectCounts = map[string]int64{}
+	err := w.do(ctx)
+	if w.lease != nil {
+		if e := w.lease.Release(); err == nil {
+			err = e
+		}
+	}
+	w.report.FinishedAt = time.Now().UTC()
+	w.conclude(err)
+	return w.report
+}
+
+// work is one invocation of one sync.
+type work struct {
+	*Runner
+	sync   *Sync
+	opts   Options
+	driver warehouse.Driver
+	report *Report
+
+	schema *warehouse.Schema
+	plan   *mapping.Plan
+	cursor int // of the cursor column; -1 without one
+
+	target *checkpoint.Target
+	lease  *checkpoint.Lease
+}
+
+func (w *work) note(format string, args ...any) {
+	s := fmt.Sprintf(format, args...)
+	w.report.Notes = append(w.report.Notes, s)
+	if w.Note != nil {
+		w.Note(w.sync.Name, w.sync.Project, s)
+	}
+}
+
+// conclude turns the outcome into the report's status.
+func (w *work) conclude(err error) {
+	rep := w.report
+	rep.Mark.After = rep.Mark.Before
+	if w.target != nil && w.target.Mark != nil {
+		rep.Mark.After = &w.target.Mark.Text
+	}
+	switch {
+	case err == nil && rep.Rejected > 0:
+		rep.Status = Partial
+	case err == nil:
+		rep.Status = Succeeded
+	case errors.Is(err, pipeline.ErrStopped) || errors.Is(err, context.Canceled):
+		rep.Status = Interrupted
+		rep.Error = errorf(CodeInterrupted, "run again to go on where it stopped", "interrupted; what was settled has been saved")
+	case errors.Is(err, checkpoint.ErrHeld):
+		rep.Status = Skipped
+		rep.Error = Classify(err)
+	default:
+		rep.Status = Failed
+		rep.Error = Classify(err)
+	}
+}
+
+func (w *work) do(ctx context.Context) error {
+	if err := w.allowed(); err != nil {
+		return err
+	}
+	if err := w.prepare(ctx); err != nil {
+		return err
+	}
+	if err := w.take(ctx); err != nil {
+		return err
+	}
+	if t := w.target; t.Mark != nil {
+		w.report.Mark.Before = &t.Mark.Text
+	}
+	if w.target.Mark == nil {
+		if err := w.noNullCursor(ctx); err != nil {
+			return err
+		}
+	}
+	switch {
+	case w.opts.passing():
+		return w.pass(ctx)
+	case w.opts.ranged():
+		return w.ranged(ctx)
+	case w.opts.Resync:
+		return w.resync(ctx)
+	}
+	return w.incremental(ctx)
+}
+
+// allowed checks what was asked against what the sync permits.
+func (w *work) allowed() error {
+	switch o := w.opts; {
+	case (o.Resync || o.ranged()) && w.sync.NoResync && !o.DryRun:
+		return errorf(CodeUsage, "remove `resync: forbid` from the sync if this is really wanted",
+			"%s may not be resynced: the configuration says `resync: forbid`", w.sync.Name)
+	case o.ranged() && w.sync.Cursor == nil:
+		return errorf(CodeUsage, "use --resync to send everything again",
+			"%s has no cursor, so --start and --end bound nothing", w.sync.Name)
+	}
+	return nil
+}
+
+// prepare holds the configuration against the live schema. Nothing has been
+// sent or saved when it fails.
+func (w *work) prepare(ctx context.Context) (err error) {
+	w.schema, err = warehouse.Describe(ctx, w.driver, w.sync.Source)
+	if err != nil {
+		return err
+	}
+	var faults mapping.Faults
+	w.plan, err = mapping.Compile(w.sync.Spec, w.schema)
+	if err != nil && !errors.As(err, &faults) {
+		return err
+	}
+	if c := w.sync.Cursor; c != nil {
+		faults = append(faults, w.checkCursor(c)...)
+	}
+	if len(faults) > 0 {
+		return faults
+	}
+	w.plan.SetNow(time.Now())
+	return nil
+}
+
+func (w *work) checkCursor(c *Cursor) mapping.Faults {
+	w.cursor = w.schema.Index(c.Column)
+	if w.cursor < 0 {
+		return mapping.Faults{{Path: "cursor.column", Message: fmt.Sprintf("no column %q in the source", c.Column),
+			Hint: mapping.Suggest(c.Column, w.schema.Names())}}
+	}
+	f := w.schema.Fields[w.cursor]
+	if !f.Kind.IsCursor() {
+		return mapping.Faults{{Path: "cursor.column", Message: fmt.Sprintf("column %q is a %s; a cursor is a timestamp, a date or an integer", c.Column, f.Type),
+			Hint: "cast it in a query, or name another column"}}
+	}
+	c.Column = f.Name
+	if f.Kind == warehouse.Int {
+		if !c.LookbackSet {
+			return mapping.Faults{{Path: "cursor.lookback", Message: fmt.Sprintf("the cursor %q is an integer and needs a lookback, as a count", c.Column),
+				Hint: "lookback: 1000 reads the last 1000 values again; lookback: 0 only the ties at the mark"}}
+		}
+		if c.Lookback != 0 {
+			return mapping.Faults{{Path: "cursor.lookback", Message: fmt.Sprintf("the cursor %q is an integer; its lookback is a count, not a duration", c.Column),
+				Hint: "lookback: 1000"}}
+		}
+	} else if c.LookbackCount != 0 {
+		return mapping.Faults{{Path: "cursor.lookback", Message: fmt.Sprintf("the cursor %q is a %s; its lookback is a duration", c.Column, f.Type),
+			Hint: "lookback: 10m"}}
+	}
+	if f.Kind == warehouse.Date && !c.LookbackSet {
+		c.Lookback = 24 * time.Hour
+	}
+	return nil
+}
+
+// take gets hold of the target. A dry run leaves everything as it is.
+func (w *work) take(ctx context.Context) (err error) {
+	if w.Store == nil {
+		w.target = &checkpoint.Target{Sync: w.sync.Name, Project: w.sync.Project}
+		return nil
+	}
+	w.target, err = w.Store.Target(ctx, w.sync.Name, w.sync.Project)
+	if err != nil || w.opts.DryRun {
+		return err
+	}
+	w.lease, err = w.Store.Acquire(ctx, w.target)
+	if err != nil {
+		return err
+	}
+	// What was read before the lease was ours may be old.
+	w.target, err = w.Store.Target(ctx, w.sync.Name, w.sync.Project)
+	return err
+}
+
+// noNullCursor refuses a first run over rows that no run would ever read.
+func (w *work) noNullCursor(ctx context.Context) error {
+	c := w.sync.Cursor
+	if c == nil || c.AllowNull || w.schema.Fields[w.cursor].NotNull {
+		return nil
+	}
+	null, err := warehouse.HasNullCursor(ctx, w.driver, w.sync.Source, c.Column)
+	if err != nil || !null {
+		return err
+	}
+	return mapping.Faults{{Path: "cursor.column", Message: fmt.Sprintf("there are rows whose cursor %q is NULL: no run would ever read them", c.Column),
+		Hint: "fill the column (COALESCE in a query), or leave them out knowingly with cursor: {null_rows: skip}"}}
+}

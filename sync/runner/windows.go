@@ -1,0 +1,255 @@
+package runner
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+
+	"github.com/mixsync/mixsync/mapping"
+	"github.com/mixsync/mixsync/sync/checkpoint"
+)
+
+// incremental finishes what earlier runs left, then opens a new window.
+func (w *work) incremental(ctx context.Context) error {
+	left, err := w.unfinished(ctx, checkpoint.Incremental, checkpoint.Resync)
+	if err != nil {
+		return err
+	}
+	if err := w.mappingChanged(ctx, left); err != nil {
+		return err
+	}
+	for _, run := range left {
+		w.report.Resumed = true
+		w.note("finishing the window of run %s first", run.ID)
+		if err := w.execute(ctx, run); err != nil {
+			return err
+		}
+	}
+	window := &checkpoint.Window{}
+	if w.cursor >= 0 {
+		if window, err = w.nextWindow(ctx); err != nil {
+			return err
+		}
+	}
+	return w.begin(ctx, checkpoint.Incremental, window)
+}
+
+// resync reads everything again; an interrupted one is gone on with.
+func (w *work) resync(ctx context.Context) error {
+	left, err := w.unfinished(ctx, checkpoint.Resync)
+	if err != nil {
+		return err
+	}
+	if err := w.mappingChanged(ctx, left); err != nil {
+		return err
+	}
+	if len(left) > 0 {
+		w.report.Resumed = true
+		w.note("going on with the resync of run %s", left[0].ID)
+		return w.execute(ctx, left[0])
+	}
+	// The window of an unfinished incremental run lies within this one.
+	if run, err := w.lease.Unfinished(ctx, checkpoint.Incremental); err != nil {
+		return err
+	} else if run != nil {
+		if err := w.lease.Abandon(ctx, run.ID, because("a resync reads its window")); err != nil {
+			return err
+		}
+	}
+	window := &checkpoint.Window{}
+	if w.cursor >= 0 {
+		if window, err = w.resyncWindow(ctx); err != nil {
+			return err
+		}
+	} else if err := w.lease.ClearHashes(ctx); err != nil {
+		return err
+	}
+	return w.begin(ctx, checkpoint.Resync, window)
+}
+
+// ranged sends a range again; the mark stays.
+func (w *work) ranged(ctx context.Context) error {
+	if err := w.mappingChanged(ctx, nil); err != nil {
+		return err
+	}
+	window, err := w.rangeWindow(ctx)
+	if err != nil {
+		return err
+	}
+	left, err := w.unfinished(ctx, checkpoint.Range)
+	if err != nil {
+		return err
+	}
+	for _, run := range left {
+		if window != nil && same(run.Window.From, window.From) && same(run.Window.Before, window.Before) {
+			w.report.Resumed = true
+			return w.execute(ctx, run)
+		}
+		if err := w.lease.Abandon(ctx, run.ID, because("another range was asked for")); err != nil {
+			return err
+		}
+	}
+	return w.begin(ctx, checkpoint.Range, window)
+}
+
+// pass does a dry run, or sends the first few rows: no trace is left.
+func (w *work) pass(ctx context.Context) error {
+	if err := w.mappingChanged(ctx, nil); err != nil && !w.opts.DryRun {
+		return err
+	} else if err != nil {
+		w.note("%s", err)
+	}
+	window, err := &checkpoint.Window{}, error(nil)
+	switch {
+	case w.cursor < 0:
+	case w.opts.ranged():
+		window, err = w.rangeWindow(ctx)
+	case w.opts.Resync:
+		window, err = w.resyncWindow(ctx)
+	default:
+		window, err = w.nextWindow(ctx)
+	}
+	if err != nil || window == nil {
+		return err
+	}
+	if w.opts.Limit > 0 && !w.opts.DryRun {
+		w.note("--limit sends rows without moving the mark: they will go again with the next run")
+	}
+	kind := checkpoint.Incremental
+	if w.opts.Resync || w.opts.ranged() {
+		kind = checkpoint.Resync
+	}
+	return w.execute(ctx, &checkpoint.Run{TargetID: w.target.ID, Kind: kind, Window: *window})
+}
+
+// begin opens a run over the window; nil means that there is no row to read.
+func (w *work) begin(ctx context.Context, kind string, window *checkpoint.Window) error {
+	empty := window == nil
+	if empty {
+		window = &checkpoint.Window{}
+	}
+	run := &checkpoint.Run{
+		TargetID: w.target.ID, Kind: kind, Window: *window,
+		Shape: w.shape(kind), Fingerprint: w.plan.Fingerprint(), MarkBefore: w.markText(),
+	}
+	if err := w.lease.Begin(ctx, run); err != nil {
+		return err
+	}
+	if empty {
+		w.report.RunID = run.ID
+		return w.lease.Finish(ctx, run, checkpoint.Outcome{Status: checkpoint.Succeeded, Columns: w.schema.Names(), MarkAfter: w.markText()})
+	}
+	return w.execute(ctx, run)
+}
+
+func (w *work) markText() *string {
+	if w.target.Mark == nil {
+		return nil
+	}
+	return &w.target.Mark.Text
+}
+
+// unfinished lists the runs of the kinds that wait to be finished, oldest first.
+// One whose positions mean nothing any more is given up: a new window covers it.
+func (w *work) unfinished(ctx context.Context, kinds ...string) ([]*checkpoint.Run, error) {
+	var left []*checkpoint.Run
+	for _, kind := range kinds {
+		run, err := w.lease.Unfinished(ctx, kind)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case run == nil:
+		case run.Shape != w.shape(kind):
+			w.note("the source, cursor, key or mapping of %s changed: run %s is given up and its window read anew", w.sync.Name, run.ID)
+			if err := w.lease.Abandon(ctx, run.ID, because("the sync was changed")); err != nil {
+				return nil, err
+			}
+			if kind == checkpoint.Resync && !w.opts.Resync {
+				w.note("the unfinished resync was given up with it: run --resync again")
+			}
+		default:
+			left = append(left, run)
+		}
+	}
+	slices.SortFunc(left, func(a, b *checkpoint.Run) int { return a.StartedAt.Compare(b.StartedAt) })
+	return left, nil
+}
+
+// shape identifies what a run's window and positions depend on. A resync starts
+// over when anything of the mapping changed, since what it has sent is outdated.
+func (w *work) shape(kind string) string {
+	s := struct {
+		Source, Cursor any
+		Keys           []string
+		Plan           any
+		Fingerprint    json.RawMessage
+	}{Source: w.sync.Source, Keys: w.plan.KeyColumns()}
+	if w.cursor >= 0 {
+		s.Cursor = w.schema.Fields[w.cursor]
+	}
+	if kind == checkpoint.Resync {
+		s.Plan, s.Fingerprint = w.plan.Properties(), w.plan.Fingerprint()
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		panic("runner: the shape of a sync is not JSON: " + err.Error())
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:16])
+}
+
+// mappingChanged stops a run that would send rows again under another identity.
+func (w *work) mappingChanged(ctx context.Context, left []*checkpoint.Run) error {
+	was, sent := w.target.Fingerprint, w.target.Sent
+	for _, run := range left {
+		if len(run.Fingerprint) > 0 && run.Counts.Accepted > 0 {
+			was, sent = run.Fingerprint, true
+		}
+	}
+	if !sent || len(was) == 0 || w.opts.AcceptMappingChange {
+		return nil
+	}
+	changes := mapping.DiffFingerprint(was, w.plan.Fingerprint())
+	if len(changes) == 0 {
+		return nil
+	}
+	what := "the rows behind the mark"
+	switch {
+	case w.opts.Resync:
+		what = "every row that was sent before"
+	case w.opts.ranged():
+		what = "the rows of the range that were sent before"
+	case w.target.Mark != nil && w.cursor >= 0:
+		what = "the rows from the lookback before the mark (" + w.target.Mark.Text + ") on"
+	}
+	e := errorf(CodeMappingChanged,
+		"undo the change, or accept the duplicates with --accept-mapping-change",
+		"the mapping of %s changed in what Mixpanel tells duplicates by, so %s would be stored a second time: %s", w.sync.Name, what, joinLines(changes))
+	return e
+}
+
+func joinLines(lines []string) string {
+	s := ""
+	for i, l := range lines {
+		if i > 0 {
+			s += "; "
+		}
+		s += l
+	}
+	return s
+}
+
+func because(reason string) json.RawMessage {
+	b, _ := json.Marshal(map[string]string{"code": CodeInterrupted, "message": reason})
+	return b
+}
+
+func same(a, b *string) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}
