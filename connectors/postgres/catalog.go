@@ -32,7 +32,7 @@ SELECT t.oid, pg_catalog.format_type(t.oid, -1), t.typname, t.typtype,
   (SELECT json_agg(json_build_array(a.attname, a.atttypid::int8) ORDER BY a.attnum)
    FROM pg_catalog.pg_attribute a
    WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped),
-  t.typtype IN ('e', 'r', 'm') OR EXISTS (
+  t.typtype IN ('e', 'r', 'm') OR t.typtype <> 'p' AND EXISTS (
     SELECT FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod
     WHERE m.amname = 'btree' AND o.opcdefault AND o.opcintype = t.oid)
 FROM need JOIN pg_catalog.pg_type t ON t.oid = need.oid`

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"math"
 	"strconv"
+	"unicode/utf8"
 )
 
 // shape is how a type's text is to be taken apart.
@@ -294,9 +294,20 @@ func appendTime(dst, text []byte, zoned bool) []byte {
 
 // appendString writes text as a JSON string; invalid UTF-8 is replaced.
 func appendString(dst, text []byte) []byte {
-	quoted, err := json.Marshal(string(text))
-	if err != nil { // a string always has a JSON form
-		return append(dst, `""`...)
+	const digits = "0123456789abcdef"
+	if !utf8.Valid(text) {
+		text = bytes.ToValidUTF8(text, []byte("\uFFFD"))
 	}
-	return append(dst, quoted...)
+	dst = append(dst, '"')
+	for _, c := range text {
+		switch {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c < ' ':
+			dst = append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '"')
 }

@@ -62,6 +62,7 @@ var builtin = map[uint32]*pgType{
 	26:   {name: "oid", kind: warehouse.Int, codec: asOID, sortable: true},
 	114:  {name: "json", kind: warehouse.JSON, codec: asString},
 	142:  {name: "xml", kind: warehouse.Text, codec: asText},
+	650:  {name: "cidr", kind: warehouse.Text, codec: asText, sortable: true}, // by the order of inet
 	700:  {name: "real", kind: warehouse.Float, codec: asFloat4, sortable: true},
 	701:  {name: "double precision", kind: warehouse.Float, codec: asFloat8, sortable: true},
 	705:  {name: "text", kind: warehouse.Text, codec: asText, sortable: true}, // unknown: a literal without a type

@@ -1,0 +1,140 @@
+package postgres_test
+
+import (
+	"strings"
+
+	"github.com/mixsync/mixsync/connectors/warehouse"
+	"github.com/mixsync/mixsync/connectors/warehouse/warehousetest"
+)
+
+// typesSetup makes the types that a database may define for itself.
+const typesSetup = `
+CREATE EXTENSION IF NOT EXISTS hstore;
+CREATE EXTENSION IF NOT EXISTS citext;
+CREATE SCHEMA "Odd";
+CREATE TYPE "Odd"."Mood" AS ENUM ('sad', 'ok', 'very happy');
+CREATE DOMAIN email AS text CHECK (value LIKE '%@%');
+CREATE DOMAIN cents AS bigint;
+CREATE TYPE point3 AS (x float8, "the ""y""" numeric, tags text[]);
+CREATE TYPE trip AS (id bigint, stops point3[], mood "Odd"."Mood", at timestamptz, pay cents, raw bytea, doc jsonb, gone date);
+CREATE DOMAIN place AS point3;
+CREATE TYPE floatrange AS RANGE (subtype = float8);
+`
+
+// types is the README's table for Postgres, value by value.
+var types = []warehousetest.Type{
+	{Name: "boolean", Literal: "true", Kind: warehouse.Bool, Want: "true"},
+	{Name: "boolean false", Literal: "false", Kind: warehouse.Bool, Want: "false"},
+	{Name: "smallint", Literal: "(-32768)::smallint", Kind: warehouse.Int, Want: "-32768"},
+	{Name: "integer", Literal: "(-2147483648)::integer", Kind: warehouse.Int, Want: "-2147483648"},
+	{Name: "bigint", Literal: "(-9223372036854775808)::bigint", Kind: warehouse.Int, Want: "-9223372036854775808"},
+	{Name: "bigint max", Literal: "9223372036854775807::bigint", Kind: warehouse.Int, Want: "9223372036854775807"},
+	{Name: "oid", Literal: "4294967295::oid", Kind: warehouse.Int, Want: "4294967295"},
+	{Name: "real", Literal: "0.1::real", Kind: warehouse.Float, Want: "0.1"},
+	{Name: "double precision", Literal: "0.1::float8", Kind: warehouse.Float, Want: "0.1"},
+	{Name: "double tiny", Literal: "5e-324::float8", Kind: warehouse.Float, Want: "5e-324"},
+	{Name: "double NaN", Literal: "'NaN'::float8", Kind: warehouse.Float, Want: "NaN"},
+	{Name: "double infinity", Literal: "'-infinity'::float8", Kind: warehouse.Float, Want: "-Inf"},
+	{Name: "numeric", Literal: "12345678901234567890.12345678901234567890::numeric", Kind: warehouse.Decimal, Want: "12345678901234567890.12345678901234567890"},
+	{Name: "numeric zero with scale", Literal: "0::numeric(10,3)", Kind: warehouse.Decimal, Want: "0.000"},
+	{Name: "numeric small", Literal: "(-0.00000000012)::numeric", Kind: warehouse.Decimal, Want: "-0.00000000012"},
+	{Name: "numeric trailing zeros", Literal: "1.500::numeric", Kind: warehouse.Decimal, Want: "1.500"},
+	{Name: "numeric round", Literal: "100000000::numeric", Kind: warehouse.Decimal, Want: "100000000"},
+	{Name: "numeric huge", Literal: "1e300::numeric", Kind: warehouse.Decimal, Want: "1" + strings.Repeat("0", 300)},
+	{Name: "numeric NaN", Literal: "'NaN'::numeric", Kind: warehouse.Decimal, Want: "NaN"},
+	{Name: "numeric infinity", Literal: "'-Infinity'::numeric", Kind: warehouse.Decimal, Want: "-Infinity"},
+	{Name: "text", Literal: `'a"b\ü☃' || chr(1)`, Kind: warehouse.Text, Want: "a\"b\\ü☃\x01"},
+	{Name: "text empty", Literal: "''::text", Kind: warehouse.Text, Want: ""},
+	{Name: "unknown", Literal: "'x'", Kind: warehouse.Text, Want: "x"},
+	{Name: "varchar", Literal: "'abc'::varchar(2)", Kind: warehouse.Text, Want: "ab"},
+	{Name: "char", Literal: "'ab'::char(4)", Kind: warehouse.Text, Want: "ab  "},
+	{Name: `"char"`, Literal: `'x'::"char"`, Kind: warehouse.Text, Want: "x"},
+	{Name: "name", Literal: "'n'::name", Kind: warehouse.Text, Want: "n"},
+	{Name: "citext", Literal: "'MiXed'::citext", Kind: warehouse.Text, Want: "MiXed"},
+	{Name: "bytea", Literal: `'\x00ff27'::bytea`, Kind: warehouse.Bytes, Want: "00ff27"},
+	{Name: "date", Literal: "'2026-01-31'::date", Kind: warehouse.Date, Want: "2026-01-31"},
+	{Name: "date BC", Literal: "'0044-03-15 BC'::date", Kind: warehouse.Date, Want: "0044-03-15 BC"},
+	{Name: "date far", Literal: "'5874897-12-31'::date", Kind: warehouse.Date, Want: "5874897-12-31"},
+	{Name: "date infinity", Literal: "'infinity'::date", Kind: warehouse.Date, Want: "infinity"},
+	{Name: "time", Literal: "'23:59:59.999999'::time", Kind: warehouse.Time, Want: "86399999999"},
+	{Name: "time end of day", Literal: "'24:00:00'::time", Kind: warehouse.Time, Want: "86400000000"},
+	{Name: "timetz", Literal: "'12:00:00+05:30'::timetz", Kind: warehouse.Text, Want: "12:00:00+05:30"},
+	{Name: "timestamp", Literal: "'1969-12-31 23:59:59.5'::timestamp", Kind: warehouse.Timestamp, Want: "1969-12-31T23:59:59.5"},
+	{Name: "timestamp BC", Literal: "'4713-01-01 00:00:00 BC'::timestamp", Kind: warehouse.Timestamp, Want: "4713-01-01T00:00:00 BC"},
+	{Name: "timestamp -infinity", Literal: "'-infinity'::timestamp", Kind: warehouse.Timestamp, Want: "-infinity"},
+	{Name: "timestamptz", Literal: "'2026-01-31 12:00:00.000001+02'::timestamptz", Kind: warehouse.TimestampTZ, Want: "2026-01-31T10:00:00.000001Z"},
+	{Name: "timestamptz BC", Literal: "'0044-03-15 12:00:00+00 BC'::timestamptz", Kind: warehouse.TimestampTZ, Want: "0044-03-15T12:00:00Z BC"},
+	{Name: "timestamptz far", Literal: "'99999-12-31 12:00:00+00'::timestamptz", Kind: warehouse.TimestampTZ, Want: "99999-12-31T12:00:00Z"},
+	{Name: "timestamptz infinity", Literal: "'infinity'::timestamptz", Kind: warehouse.TimestampTZ, Want: "infinity"},
+	{Name: "interval", Literal: "'1 year 2 mons 3 days 04:05:06.7'::interval", Kind: warehouse.Text, Want: "P1Y2M3DT4H5M6.7S"},
+	{Name: "interval mixed signs", Literal: "'-1 day +02:00'::interval", Kind: warehouse.Text, Want: "P-1DT2H"},
+	{Name: "uuid", Literal: "'A0EEBC99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid", Kind: warehouse.Text, Want: "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"},
+	{Name: "json", Literal: `'{"b": 1, "a": [1e400, null]}'::json`, Kind: warehouse.JSON, Want: `{"b":1,"a":[1e400,null]}`, Unsortable: true},
+	{Name: "jsonb", Literal: `'{"b": 1, "a": "ü"}'::jsonb`, Kind: warehouse.JSON, Want: `{"a":"ü","b":1}`, Unsortable: true},
+	{Name: "xml", Literal: "'<a>1</a>'::xml", Kind: warehouse.Text, Want: "<a>1</a>", Unsortable: true},
+	{Name: "inet", Literal: "'192.168.0.1/24'::inet", Kind: warehouse.Text, Want: "192.168.0.1/24"},
+	{Name: "cidr", Literal: "'2001:db8::/32'::cidr", Kind: warehouse.Text, Want: "2001:db8::/32"},
+	{Name: "macaddr", Literal: "'08:00:2b:01:02:03'::macaddr", Kind: warehouse.Text, Want: "08:00:2b:01:02:03"},
+	{Name: "macaddr8", Literal: "'08:00:2b:01:02:03:04:05'::macaddr8", Kind: warehouse.Text, Want: "08:00:2b:01:02:03:04:05"},
+	{Name: "money", Literal: "12.34::money", Kind: warehouse.Text, Want: "$12.34"},
+	{Name: "bit", Literal: "B'101'::bit(3)", Kind: warehouse.Text, Want: "101"},
+	{Name: "varbit", Literal: "B'1'::varbit", Kind: warehouse.Text, Want: "1"},
+	{Name: "enum", Literal: `'very happy'::"Odd"."Mood"`, Kind: warehouse.Text, Want: "very happy"},
+	{Name: "domain", Literal: "'a@b'::email", Kind: warehouse.Text, Want: "a@b"},
+	{Name: "domain over bigint", Literal: "7::cents", Kind: warehouse.Int, Want: "7"},
+	{Name: "range", Literal: "'[1,10)'::int4range", Kind: warehouse.Text, Want: "[1,10)"},
+	{Name: "range of timestamps", Literal: "'[2026-01-01 00:00+02,)'::tstzrange", Kind: warehouse.Text, Want: `["2025-12-31 22:00:00+00",)`},
+	{Name: "own range", Literal: "'[0.1,2]'::floatrange", Kind: warehouse.Text, Want: "[0.1,2]"},
+	{Name: "multirange", Literal: "'{[1,3),[5,8)}'::int4multirange", Kind: warehouse.Text, Want: "{[1,3),[5,8)}"},
+	{Name: "point", Literal: "'(1,2.5)'::point", Kind: warehouse.Text, Want: "(1,2.5)", Unsortable: true},
+	{Name: "box", Literal: "'(3,4),(1,2)'::box", Kind: warehouse.Text, Want: "(3,4),(1,2)", Unsortable: true},
+	{Name: "line", Literal: "'{1,-1,0}'::line", Kind: warehouse.Text, Want: "{1,-1,0}", Unsortable: true},
+	{Name: "lseg", Literal: "'[(0,0),(1,1)]'::lseg", Kind: warehouse.Text, Want: "[(0,0),(1,1)]", Unsortable: true},
+	{Name: "path", Literal: "'((0,0),(1,1))'::path", Kind: warehouse.Text, Want: "((0,0),(1,1))", Unsortable: true},
+	{Name: "polygon", Literal: "'((0,0),(1,1))'::polygon", Kind: warehouse.Text, Want: "((0,0),(1,1))", Unsortable: true},
+	{Name: "circle", Literal: "'<(0,0),1>'::circle", Kind: warehouse.Text, Want: "<(0,0),1>", Unsortable: true},
+	{Name: "tsvector", Literal: "'fat cat'::tsvector", Kind: warehouse.Text, Want: "'cat' 'fat'"},
+	{Name: "tsquery", Literal: "'fat & cat'::tsquery", Kind: warehouse.Text, Want: "'fat' & 'cat'"},
+	{Name: "pg_lsn", Literal: "'16/B374D848'::pg_lsn", Kind: warehouse.Text, Want: "16/B374D848"},
+	{Name: "xid8", Literal: "'42'::xid8", Kind: warehouse.Text, Want: "42"},
+	{Name: "jsonpath", Literal: "'$.a'::jsonpath", Kind: warehouse.Text, Want: `$."a"`, Unsortable: true},
+	{Name: "regclass", Literal: "'pg_class'::regclass", Kind: warehouse.Text, Want: "pg_class", Unsortable: true},
+	{Name: "hstore", Literal: `'a=>1, "b ,=>"=>NULL, c=>"x, \"y\" \\ NULL", d=>"NULL"'::hstore`, Kind: warehouse.JSON,
+		Want: `{"a":"1","c":"x, \"y\" \\ NULL","d":"NULL","b ,=>":null}`, Unsortable: true},
+	{Name: "hstore empty", Literal: `''::hstore`, Kind: warehouse.JSON, Want: `{}`, Unsortable: true},
+
+	{Name: "array of int", Literal: "ARRAY[1,NULL,3]", Kind: warehouse.JSON, Want: "[1,null,3]", Unsortable: true},
+	{Name: "array empty", Literal: "'{}'::int[]", Kind: warehouse.JSON, Want: "[]", Unsortable: true},
+	{Name: "array with bounds", Literal: "'[2:3]={a,b}'::text[]", Kind: warehouse.JSON, Want: `["a","b"]`, Unsortable: true},
+	{Name: "array of two dimensions", Literal: "ARRAY[[1,2],[3,NULL]]", Kind: warehouse.JSON, Want: "[[1,2],[3,null]]", Unsortable: true},
+	{Name: "array of text", Literal: `ARRAY['a,b','c"d','e\f','{}','','NULL',NULL,' sp ','ü☃']`, Kind: warehouse.JSON,
+		Want: `["a,b","c\"d","e\\f","{}","","NULL",null," sp ","ü☃"]`, Unsortable: true},
+	{Name: "array of bigint", Literal: "ARRAY[9007199254740992,9007199254740993,-9007199254740993]::bigint[]", Kind: warehouse.JSON,
+		Want: `[9007199254740992,"9007199254740993","-9007199254740993"]`, Unsortable: true},
+	{Name: "array of bool", Literal: "ARRAY[true,false]", Kind: warehouse.JSON, Want: "[true,false]", Unsortable: true},
+	{Name: "array of float", Literal: "ARRAY[0.1,1e20,'NaN','infinity']::float8[]", Kind: warehouse.JSON, Want: "[0.1,1e+20,null,null]", Unsortable: true},
+	{Name: "array of real", Literal: "ARRAY[0.1]::real[]", Kind: warehouse.JSON, Want: "[0.1]", Unsortable: true},
+	{Name: "array of numeric", Literal: "ARRAY[1.50,100,0.1234567890123456789,'NaN',0.00]::numeric[]", Kind: warehouse.JSON,
+		Want: `[1.5,100,"0.1234567890123456789",null,0]`, Unsortable: true},
+	{Name: "array of timestamptz", Literal: "ARRAY['2026-01-31 12:00:00+02','2026-01-31 12:00:00.5+00','infinity']::timestamptz[]", Kind: warehouse.JSON,
+		Want: `["2026-01-31T10:00:00","2026-01-31T12:00:00.5",null]`, Unsortable: true},
+	{Name: "array of timestamp", Literal: "ARRAY['2026-01-31 12:00:00']::timestamp[]", Kind: warehouse.JSON, Want: `["2026-01-31T12:00:00"]`, Unsortable: true},
+	{Name: "array of date", Literal: "ARRAY['2026-01-31','0044-03-15 BC']::date[]", Kind: warehouse.JSON, Want: `["2026-01-31","0044-03-15 BC"]`, Unsortable: true},
+	{Name: "array of bytea", Literal: `ARRAY['\x00ff']::bytea[]`, Kind: warehouse.JSON, Want: `["AP8="]`, Unsortable: true},
+	{Name: "array of uuid", Literal: "ARRAY['a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11']::uuid[]", Kind: warehouse.JSON, Want: `["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"]`, Unsortable: true},
+	{Name: "array of jsonb", Literal: `ARRAY['{"a": [1, 2]}','null']::jsonb[]`, Kind: warehouse.JSON, Want: `[{"a":[1,2]},null]`, Unsortable: true},
+	{Name: "array of enum", Literal: `ARRAY['ok','very happy']::"Odd"."Mood"[]`, Kind: warehouse.JSON, Want: `["ok","very happy"]`, Unsortable: true},
+	{Name: "array of domain", Literal: "ARRAY[1,2]::cents[]", Kind: warehouse.JSON, Want: "[1,2]", Unsortable: true},
+	{Name: "array of box", Literal: "ARRAY['(3,4),(1,2)','(1,1),(0,0)']::box[]", Kind: warehouse.JSON, Want: `["(3,4),(1,2)","(1,1),(0,0)"]`, Unsortable: true},
+	{Name: "array of range", Literal: "ARRAY['[1,2)']::int4range[]", Kind: warehouse.JSON, Want: `["[1,2)"]`, Unsortable: true},
+	{Name: "array of hstore", Literal: `ARRAY['a=>1']::hstore[]`, Kind: warehouse.JSON, Want: `[{"a":"1"}]`, Unsortable: true},
+	{Name: "int2vector", Literal: "'1 2'::int2vector", Kind: warehouse.Text, Want: "1 2", Unsortable: true},
+	{Name: "composite", Literal: `ROW(1.5, 2, ARRAY['a "b"', NULL])::point3`, Kind: warehouse.JSON,
+		Want: `{"x":1.5,"the \"y\"":2,"tags":["a \"b\"",null]}`, Unsortable: true},
+	{Name: "composite of NULLs", Literal: `ROW(NULL, NULL, '{}')::point3`, Kind: warehouse.JSON, Want: `{"x":null,"the \"y\"":null,"tags":[]}`, Unsortable: true},
+	{Name: "domain over composite", Literal: `ROW(1, 2, NULL)::point3::place`, Kind: warehouse.JSON, Want: `{"x":1,"the \"y\"":2,"tags":null}`, Unsortable: true},
+	{Name: "nested composite", Literal: `ROW(1, ARRAY[ROW(0, 0, ARRAY['x,y']), NULL]::point3[], 'ok', '2026-01-31 12:00+00', 9007199254740993, '\x01', '{"a": "q\"(,"}', 'infinity')::trip`,
+		Kind: warehouse.JSON, Unsortable: true,
+		Want: `{"id":1,"stops":[{"x":0,"the \"y\"":0,"tags":["x,y"]},null],"mood":"ok","at":"2026-01-31T12:00:00","pay":"9007199254740993","raw":"AQ==","doc":{"a":"q\"(,"},"gone":null}`},
+	{Name: "record", Literal: "ROW(1, 'a')", Kind: warehouse.Text, Want: "(1,a)", Unsortable: true},
+}
