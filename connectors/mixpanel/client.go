@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -61,7 +60,7 @@ type Client struct {
 	beforeWrite func() error
 	secrets     *redactor
 	hint        hints
-	pool        sync.Pool // of *scratch
+	pools       *pools
 }
 
 // New checks the options and makes a client. It does not connect.
@@ -82,7 +81,7 @@ func New(o Options) (*Client, error) {
 		timeout:     o.Timeout,
 		beforeWrite: o.BeforeWrite,
 		secrets:     newRedactor(o),
-		pool:        sync.Pool{New: func() any { return newScratch(level) }},
+		pools:       newPools(level),
 	}
 	if c.transport == nil {
 		c.transport = newTransport()
@@ -119,12 +118,12 @@ func (c *Client) Send(ctx context.Context, p *Payload) Outcome {
 	if p.Len() == 0 {
 		return Outcome{Verdict: Settled}
 	}
-	s := c.pool.Get().(*scratch)
-	defer c.release(s)
+	s := c.pools.get()
+	defer c.pools.put(s)
 
 	x := exchange{template: c.requests[p.Endpoint], gate: c.beforeWrite}
 	if p.Endpoint == Events {
-		x.parts[0] = s.compress(p.Body)
+		x.parts[0] = c.pools.compress(s, p.Body)
 	} else {
 		x.parts = [3][]byte{openList, p.Body[:len(p.Body)-1], closeList}
 	}
@@ -132,6 +131,14 @@ func (c *Client) Send(ctx context.Context, p *Payload) Outcome {
 	o := c.judge(ctx, p.Endpoint, p.Len(), &a)
 	o.Status, o.Wire = a.status, x.sent()
 	return o
+}
+
+// Guarded returns a client that shares everything with c but has a BeforeWrite
+// of its own, for a run among several to one project. Closing one closes both.
+func (c *Client) Guarded(beforeWrite func() error) *Client {
+	g := *c
+	g.beforeWrite = beforeWrite
+	return &g
 }
 
 var openList, closeList = []byte("["), []byte("]")

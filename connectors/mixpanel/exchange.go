@@ -19,33 +19,49 @@ const (
 	keepAnswer = 64 << 10
 )
 
-// scratch is what one attempt needs and the next one can use again.
+// scratch is what one attempt needs, from compression to answer, and the next
+// one can use again.
 type scratch struct {
-	zip    *gzip.Writer
 	zipped bytes.Buffer
 	answer bytes.Buffer
 }
 
-func newScratch(level int) *scratch {
-	s := &scratch{}
-	s.zip, _ = gzip.NewWriterLevel(&s.zipped, level) // the level has been checked
-	return s
+// pools are shared by all attempts. Compressors, at a megabyte each, have their
+// own: they are needed while a processor is busy with one, not while an answer
+// is on its way, so few of them serve many senders.
+type pools struct {
+	scratch sync.Pool // of *scratch
+	gzip    sync.Pool // of *gzip.Writer
 }
 
-// compress returns body zipped; the result lives until the next call.
-func (s *scratch) compress(body []byte) []byte {
+func newPools(level int) *pools {
+	p := &pools{}
+	p.scratch.New = func() any { return &scratch{} }
+	p.gzip.New = func() any {
+		z, _ := gzip.NewWriterLevel(io.Discard, level) // the level has been checked
+		return z
+	}
+	return p
+}
+
+// compress returns body zipped; the result lives as long as s.
+func (p *pools) compress(s *scratch, body []byte) []byte {
+	z := p.gzip.Get().(*gzip.Writer)
+	defer p.gzip.Put(z)
 	s.zipped.Reset()
-	s.zip.Reset(&s.zipped)
-	_, _ = s.zip.Write(body) // a buffer takes everything
-	_ = s.zip.Close()
+	z.Reset(&s.zipped)
+	_, _ = z.Write(body) // a buffer takes everything
+	_ = z.Close()
 	return s.zipped.Bytes()
 }
 
-func (c *Client) release(s *scratch) {
+func (p *pools) get() *scratch { return p.scratch.Get().(*scratch) }
+
+func (p *pools) put(s *scratch) {
 	if s.answer.Cap() > keepAnswer {
 		s.answer = bytes.Buffer{}
 	}
-	c.pool.Put(s)
+	p.scratch.Put(s)
 }
 
 // answer is what came back, or why nothing did.

@@ -28,8 +28,8 @@ func (c *Client) ProbeToken(ctx context.Context) error {
 // probe imports an empty object, not strictly: good credentials are told that
 // it is no event, others are turned away.
 func (c *Client) probe(ctx context.Context, template *http.Request, hint string) error {
-	s := c.pool.Get().(*scratch)
-	defer c.release(s)
+	s := c.pools.get()
+	defer c.pools.put(s)
 	x := exchange{template: template, parts: [3][]byte{probeBody}}
 	a := c.do(ctx, s, &x)
 	if a.status == 0 {

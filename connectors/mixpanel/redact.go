@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -52,13 +53,24 @@ func newRedactor(o Options) *redactor {
 	return &redactor{known: strings.NewReplacer(pairs...)}
 }
 
-// hide takes credentials out of s and makes one line of it.
+// hide takes credentials out of s and makes one line of it, without control
+// characters, which not every place that keeps messages can hold.
 func (r *redactor) hide(s string) string {
 	s = r.known.Replace(s)
 	s = tokenMember.ReplaceAllString(s, "${1}***")
 	s = userinfo.ReplaceAllString(s, "${1}***@")
 	s = basicAuth.ReplaceAllString(s, "$1 ***")
-	return strings.Join(strings.Fields(strings.ToValidUTF8(s, "\uFFFD")), " ")
+	return oneLine(s)
+}
+
+func oneLine(s string) string {
+	s = strings.Map(func(r rune) rune { // bytes that are no UTF-8 become U+FFFD on the way
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	return strings.Join(strings.Fields(s), " ")
 }
 
 // quote is hide, cut to what a message can hold.
@@ -77,7 +89,7 @@ func (r *redactor) quote(s string) string {
 // clean returns err, or, if its text holds credentials, an error without them
 // that still is err to errors.Is.
 func (r *redactor) clean(err error) error {
-	if text := err.Error(); r.hide(text) != strings.Join(strings.Fields(text), " ") {
+	if text := err.Error(); r.hide(text) != oneLine(text) {
 		return &cleaned{text: r.quote(text), err: err}
 	}
 	return err

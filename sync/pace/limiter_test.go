@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,10 +114,10 @@ func TestFailuresDoNotGrow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := New(Options{})
-		n := 0
+		var n atomic.Int32
 		drive(t, l, time.Minute, func() Feedback {
 			time.Sleep(100 * time.Millisecond)
-			if n++; n%10 == 0 {
+			if n.Add(1)%10 == 0 {
 				return Failed
 			}
 			return Good
