@@ -109,6 +109,8 @@ func kindOf(err error) Kind {
 			return KindFull
 		}
 		return KindIO
+	case sqlite3.SQLITE_READONLY_DIRECTORY, sqlite3.SQLITE_READONLY_CANTINIT:
+		return KindPermission // to make the files beside it
 	}
 	switch se.Code() & 0xff {
 	case sqlite3.SQLITE_FULL:

@@ -33,8 +33,8 @@ type Lease struct {
 // Acquire takes the lease of a target, or fails at once with ErrHeld and who
 // holds it. It loads *t afresh: the former holder may have moved the mark.
 func (s *Store) Acquire(ctx context.Context, t *Target) (*Lease, error) {
-	if t.ID == 0 {
-		return nil, usage("lease of %s: the target is not in the state", t.Sync)
+	if s.reading || t.ID == 0 {
+		return nil, usage("lease of %s: the state was opened for reading only", t.Sync)
 	}
 	l := &Lease{s: s, target: t}
 	if err := l.take(ctx); err != nil {

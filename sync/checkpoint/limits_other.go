@@ -9,3 +9,5 @@ func fileSizeLimit() string { return "" }
 func isFull(error) bool { return false }
 
 func isReadOnlyFS(error) bool { return false }
+
+func writable(string) bool { return true }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // fileSizeLimit is the process's limit on the size of a file, as text; empty
@@ -24,3 +26,6 @@ func isFull(err error) bool {
 }
 
 func isReadOnlyFS(err error) bool { return errors.Is(err, syscall.EROFS) }
+
+// writable reports whether this user may write to a file or folder.
+func writable(path string) bool { return unix.Access(path, unix.W_OK) == nil }

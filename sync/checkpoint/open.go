@@ -36,7 +36,7 @@ type Store struct {
 	wait    time.Duration // BusyTimeout
 	reading bool          // ReadOnly
 
-	w *sql.DB // one connection: writers of this process take turns here, not at the file's lock
+	w *sql.DB // one connection: writers of this process take turns here, not at the file's lock; nil when reading a file
 	r *sql.DB // readers; the same as w in memory
 
 	segments segmentCache
@@ -129,64 +129,83 @@ func (s *Store) prepareFile() error {
 	if s.path == "" {
 		return nil
 	}
-	if s.reading {
-		f, err := os.Open(s.path)
-		if errors.Is(err, fs.ErrNotExist) {
+	how := os.O_RDONLY
+	if !s.reading {
+		how = os.O_RDWR | os.O_CREATE
+		if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
+			return err
+		}
+	}
+	if info, err := os.Stat(s.path); err == nil && !info.Mode().IsRegular() {
+		return &Error{Kind: KindURL, Path: s.path, Hint: "name a file of its own for the state", Err: errors.New("not a regular file")}
+	}
+	f, err := os.OpenFile(s.path, how, 0o600)
+	if err != nil {
+		if s.reading && errors.Is(err, fs.ErrNotExist) {
 			s.path = ""
 			return nil
 		}
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		s.file, err = f.Stat()
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
 		return err
 	}
 	defer f.Close()
-	s.file, err = f.Stat()
+	if s.file, err = f.Stat(); err == nil && s.reading && s.file.Size() == 0 {
+		s.path, s.file = "", nil // its maker was killed before anything was in it
+	}
 	return err
 }
 
-func (s *Store) connect(ctx context.Context) (err error) {
-	switch {
-	case s.path == "":
-		s.w, err = sql.Open("sqlite", dsn(":memory:", s.wait))
-		s.r = s.w
-	case s.reading:
-		s.r, err = sql.Open("sqlite", dsn(s.path, s.wait, "mode=ro"))
-		s.w = s.r
-	default:
-		if s.w, err = sql.Open("sqlite", dsn(s.path, s.wait, writing...)); err == nil {
-			s.r, err = sql.Open("sqlite", dsn(s.path, s.wait, "_pragma=query_only(1)"))
+func (s *Store) connect(ctx context.Context) error {
+	if s.path == "" {
+		db, err := sql.Open("sqlite", dsn(":memory:", s.wait))
+		if err != nil {
+			return err
 		}
-	}
-	if err != nil {
-		return err
-	}
-	s.w.SetMaxOpenConns(1)
-	if s.r != s.w {
+		s.w, s.r = db, db
+		s.w.SetMaxOpenConns(1)
+	} else {
+		var err error
+		if s.r, err = sql.Open("sqlite", dsn(s.path, s.wait, s.readParams()...)); err != nil {
+			return err
+		}
 		s.r.SetMaxOpenConns(4)
-	}
-	if s.reading && s.path != "" {
+		// The writing connection changes a file that is not in WAL mode as it
+		// opens it, so first make sure that it is ours.
 		v, err := s.version(ctx, s.r)
-		if err == nil && v < schemaVersion {
+		if err == nil && s.reading && v < schemaVersion {
 			err = &Error{Kind: KindOlder, Path: s.path, Hint: "any `mixsync run` brings it up to date",
 				Err: fmt.Errorf("schema version %d was written by an older mixsync; this one reads %d", v, schemaVersion)}
 		}
 		if err != nil {
 			return err
 		}
-	} else if err := s.patiently(ctx, func() error { return s.migrate(ctx) }); err != nil {
-		return err
+	}
+	if !s.reading && s.path != "" {
+		var err error
+		if s.w, err = sql.Open("sqlite", dsn(s.path, s.wait, writing...)); err != nil {
+			return err
+		}
+		s.w.SetMaxOpenConns(1)
+	}
+	if s.w != nil {
+		if err := s.patiently(ctx, func() error { return s.migrate(ctx) }); err != nil {
+			return err
+		}
 	}
 	return s.r.QueryRowContext(ctx, `SELECT uuid FROM state`).Scan(&s.uuid)
+}
+
+// readParams says how reading connections work. They could do with mode=ro, but
+// such a connection leaves the two files behind that SQLite keeps beside the
+// state. Whoever may not write must use it while those exist; while they do
+// not, nobody has the state open, and only mode=immutable can read it.
+func (s *Store) readParams() []string {
+	if !s.reading || writable(s.path) && writable(filepath.Dir(s.path)) {
+		return []string{"_pragma=query_only(1)"}
+	}
+	if _, err := os.Stat(s.path + "-wal"); err == nil {
+		return []string{"mode=ro"}
+	}
+	return []string{"mode=ro", "immutable=1"}
 }
 
 // How the writing connection works. A process that is killed loses nothing it

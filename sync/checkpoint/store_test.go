@@ -134,8 +134,8 @@ func TestRunFromBeginToEnd(t *testing.T) {
 			t.Errorf("Target after Finish (-want +got):\n%s", d)
 		}
 		target.UpdatedAt = again.UpdatedAt
-		if target.Sent = true; cmp.Diff(again, target) != "" {
-			t.Errorf("the lease's target was not brought up to date:\n%s", cmp.Diff(again, target))
+		if d := cmp.Diff(again, target); d != "" {
+			t.Errorf("the lease's target was not brought up to date:\n%s", d)
 		}
 	})
 }

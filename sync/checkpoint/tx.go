@@ -19,7 +19,7 @@ type querier interface {
 // start. It is saved whole or not at all. fn may run more than once: it must
 // change nothing but the database.
 func (s *Store) write(ctx context.Context, doing string, fn func(tx *sql.Tx) error) error {
-	if s.reading && s.path != "" {
+	if s.w == nil {
 		return usage("%s: the state was opened for reading only", doing)
 	}
 	err := s.patiently(ctx, func() error {
