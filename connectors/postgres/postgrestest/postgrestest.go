@@ -24,15 +24,22 @@ var databases atomic.Int64
 
 // Main runs a package's tests and stops the server they shared. A package that
 // calls Start has to use it: func TestMain(m *testing.M) { postgrestest.Main(m) }
-func Main(m *testing.M) {
-	code := m.Run()
+func Main(m *testing.M) { os.Exit(Tests{m}.Run()) }
+
+// Tests are a package's tests with the server they share: for a TestMain that
+// hands its *testing.M on to another package's Main.
+type Tests struct{ M interface{ Run() int } }
+
+// Run runs the tests, stops the server and returns the exit code.
+func (t Tests) Run() int {
+	code := t.M.Run()
 	if shared.server != nil {
 		if err := shared.server.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "stop postgres:", err)
 			code = max(code, 1)
 		}
 	}
-	os.Exit(code)
+	return code
 }
 
 // Start returns the DSN of a superuser on an empty database of the test's own,
