@@ -23,17 +23,3 @@ func TestAppendAllocatesNothing(t *testing.T) {
 		}
 	}
 }
-
-func TestSmoke(t *testing.T) {
-	spec, schema := usage()
-	b := batchOf(t, schema, usageRow())
-	p := compile(t, spec, schema)
-	var out mapping.Row
-	dst, rej := p.Append(nil, b, 0, &out)
-	t.Logf("%s %v %+v", dst, rej, out)
-	t.Logf("%s %s %s", p.Key(b, 0, nil), p.Payload(b, 0, nil), p.Fingerprint())
-	spec, b = people(t)
-	p = compile(t, spec, b.Schema)
-	dst, rej = p.Append(nil, b, 0, &out)
-	t.Logf("%s %v %+v", dst, rej, out)
-}
