@@ -42,6 +42,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if a.wantsJSON(args) { // also for errors that come before flags are parsed
 		a.output = "json"
 	}
+	stop, err := profile(getenv)
+	if err != nil {
+		return a.exit(err)
+	}
+	defer stop()
 	return a.exit(root.ExecuteContext(ctx))
 }
 
