@@ -96,7 +96,7 @@ func exec(t testing.TB, dsn, sql string) {
 	}
 }
 
-// ask returns the first value of a query.
+// ask returns the first column of a query, a line each.
 func ask(t testing.TB, dsn, sql string) string {
 	t.Helper()
 	conn, err := pgconn.Connect(t.Context(), dsn)
@@ -108,5 +108,9 @@ func ask(t testing.TB, dsn, sql string) string {
 	if result.Err != nil || len(result.Rows) == 0 {
 		t.Fatalf("%s: %d rows, %v", sql, len(result.Rows), result.Err)
 	}
-	return string(result.Rows[0][0])
+	lines := make([]string, len(result.Rows))
+	for i, row := range result.Rows {
+		lines[i] = string(row[0])
+	}
+	return strings.Join(lines, "\n")
 }

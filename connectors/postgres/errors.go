@@ -3,6 +3,7 @@ package postgres
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -59,7 +60,7 @@ func connectError(err error, config *pgconn.Config) error {
 	e := &warehouse.Error{
 		Class: warehouse.ClassUnreachable,
 		Hint:  fmt.Sprintf("check host, port and sslmode in the dsn (it names %s, port %d), and that a firewall lets mixsync through", config.Host, config.Port),
-		Err:   fmt.Errorf("connect to postgres: %s", strings.ReplaceAll(reason.Error(), "\n", "; ")),
+		Err:   fmt.Errorf("connect to postgres: %s", oneLine(reason)),
 	}
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
@@ -77,6 +78,11 @@ func connectError(err error, config *pgconn.Config) error {
 		e.Hint = ""
 	}
 	return e
+}
+
+// oneLine joins what was said of each address, which is often the same.
+func oneLine(err error) string {
+	return strings.Join(slices.Compact(strings.Split(err.Error(), "\n")), "; ")
 }
 
 // classify classifies a failure of a statement.

@@ -279,3 +279,6 @@ func (r *Reader) Close() error {
 	r.rows = nil
 	return rows.Close()
 }
+
+// Schema is the columns that batches are to have.
+func (r *Reader) Schema() *Schema { return r.schema }
