@@ -22,7 +22,7 @@ func (f *File) check(d *decoder) {
 		c.all()
 	}
 	f.checkTokens(d)
-	if d.has("syncs") && len(f.Syncs) == 0 {
+	if d.stands("syncs") && len(f.Syncs) == 0 {
 		d.faultAt("syncs", "add one: syncs: {usage: {type: event, …}}", "holds no sync")
 	}
 }
@@ -68,19 +68,22 @@ func suggestName[V any](name string, known map[string]*V, section string) string
 // checkTokens asks for a project's token where profiles are sent to it, and for
 // its service account where lookup tables are: Mixpanel takes no other credential.
 func (f *File) checkTokens(d *decoder) {
+	asked := map[string]bool{}
+	ask := func(path, hint, what, sync string) {
+		if !d.has(path) && !asked[path] {
+			asked[path] = true
+			d.faultAt(path, hint, "is missing; %s such as sync %q need it", what, sync)
+		}
+	}
 	for _, s := range f.Syncs {
 		for _, name := range s.Projects {
-			p := f.Projects[name]
-			if p == nil {
-				continue
-			}
 			path := join("projects", name)
-			profiles := s.Type == mapping.Group || s.Type == mapping.User
-			if profiles && p.Token == "" && !d.has(join(path, "token")) {
-				d.faultAt(join(path, "token"), "token: ${MIXPANEL_TOKEN}", "is missing; profiles such as sync %q need it", s.Name)
-			}
-			if s.Type == mapping.Lookup && p.ServiceAccount == nil {
-				d.faultAt(join(path, "service_account"), "service_account: {username: …, secret: …}", "is missing; lookup tables such as sync %q need it", s.Name)
+			switch {
+			case f.Projects[name] == nil: // its fault is filed
+			case s.Type == mapping.Group || s.Type == mapping.User:
+				ask(join(path, "token"), "token: ${MIXPANEL_TOKEN}", "profiles", s.Name)
+			case s.Type == mapping.Lookup:
+				ask(join(path, "service_account"), "service_account: {username: …, secret: …}", "lookup tables", s.Name)
 			}
 		}
 	}

@@ -21,8 +21,10 @@ func (c *syncCheck) all() {
 	c.checkPlaces()
 	c.checkSource()
 	c.checkMode()
-	for _, model := range c.models() {
-		c.checkModel(model)
+	for i, name := range c.sync.Projects {
+		if p := c.file.Projects[name]; p != nil && !slices.Contains(c.sync.Projects[:i], name) {
+			c.checkModel(p)
+		}
 	}
 	c.checkMapped()
 	c.checkIdentifiers()
@@ -38,17 +40,6 @@ func (c *syncCheck) fault(key, hint, format string, args ...any) {
 
 // given reports whether a key stands on the sync or in the defaults.
 func (c *syncCheck) given(key string) bool { return c.has(c.at(key)) }
-
-// models lists the models of the projects, each once; unknown ones are left out.
-func (c *syncCheck) models() []mapping.Model {
-	var models []mapping.Model
-	for _, name := range c.sync.Projects {
-		if p := c.file.Projects[name]; p != nil && p.Model != "" && !slices.Contains(models, p.Model) {
-			models = append(models, p.Model)
-		}
-	}
-	return models
-}
 
 // checkPlaces asks where the rows come from and go to.
 func (c *syncCheck) checkPlaces() {
@@ -163,20 +154,24 @@ func (c *syncCheck) needs(key, hint string) {
 }
 
 // checkModel asks for what the identity model of a project needs.
-func (c *syncCheck) checkModel(model mapping.Model) {
+func (c *syncCheck) checkModel(p *Project) {
 	s := c.sync
-	if model == mapping.Standard {
+	switch p.Model {
+	case mapping.Standard:
 		if c.mapped("company_id") && (s.Type == mapping.Event || s.Type == mapping.Group) {
-			c.fault("mapping.company_id", "send the column as a property, and name the property under group_keys", "belongs to hierarchical projects; this one is standard")
+			c.fault("mapping.company_id", "send the column as a property, and name the property under group_keys", "is for hierarchical projects; %q is standard", p.Name)
 		}
 		if s.Type == mapping.Group {
 			c.checkGroupStandard()
 		}
 		return
+	case mapping.Hierarchical:
+	default: // its fault is filed, or it is open
+		return
 	}
 	switch s.Type {
 	case mapping.User:
-		c.fault("type", "write type: group with group_key: $user_id", "user profiles of a hierarchical project are groups")
+		c.fault("type", "write type: group with group_key: $user_id", "project %q is hierarchical: its user profiles are groups", p.Name)
 	case mapping.Event:
 		c.needs("company_id", "events of a hierarchical project need company and user; identity: {missing_company: send} lets rows without one pass")
 		c.needs("user_id", "events of a hierarchical project need company and user; identity: {missing_user: send} lets company-level events pass")

@@ -39,7 +39,7 @@ func parsed[V any](what string, s schema, plain []string, parse func(string) (V,
 				return
 			}
 			if text.tag != "!!str" && !slices.Contains(plain, text.tag) {
-				d.faultf(n, "", "must be %s, not %s", what, kindName(n.Node))
+				d.faultf(n, "", "must be %s, not %s", what, text.raw)
 				return
 			}
 			got, err := parse(text.text)
@@ -141,7 +141,10 @@ func secret(what string) codec[Secret] {
 }
 
 // enum is one word of a fixed few.
-func enum[V ~string](words ...V) codec[V] {
+func enum[V ~string](words ...V) codec[V] { return enumOf(nil, words...) }
+
+// enumOf is enum with the hints for words of other tools.
+func enumOf[V ~string](foreign map[string]string, words ...V) codec[V] {
 	names := make([]string, len(words))
 	for i, w := range words {
 		names[i] = string(w)
@@ -154,6 +157,9 @@ func enum[V ~string](words ...V) codec[V] {
 		func(s string) (V, error) {
 			if slices.Contains(names, s) {
 				return V(s), nil
+			}
+			if hint := foreign[s]; hint != "" {
+				return "", hinted(hint)
 			}
 			return "", hinted(didYouMean(s, names))
 		},
@@ -189,10 +195,13 @@ func integer[V ~int | ~int64](what string, least, most V) codec[V] {
 	c := parsed(what, schema{"type": "integer", "minimum": least, "maximum": most}, []string{"!!int"},
 		func(s string) (V, error) {
 			n, err := strconv.ParseInt(strings.ReplaceAll(s, "_", ""), 10, 64)
-			if err != nil || n < int64(least) || n > int64(most) {
-				return 0, hinted(fmt.Sprintf("a whole number from %d to %d", least, most))
+			switch {
+			case err == nil && n >= int64(least) && n <= int64(most):
+				return V(n), nil
+			case least == most:
+				return 0, hinted(fmt.Sprintf("write %d", least))
 			}
-			return V(n), nil
+			return 0, hinted(fmt.Sprintf("a whole number from %d to %d", least, most))
 		},
 		func(v V) *yaml.Node {
 			if v == 0 {

@@ -19,7 +19,9 @@ func source(mayBeConstant, hasUnit bool) codec[*mapping.Source] {
 		},
 		foreign: map[string]string{"const": "write value", "constant": "write value", "name": "write column", "literal": "write value"},
 	}
-	if mayBeConstant {
+	if !mayBeConstant {
+		o.foreign["value"] = "it must be a column: a constant would be the same for every row"
+	} else {
 		o.fields = append(o.fields, bind("value", "A constant.", constantText(), func(s *mapping.Source) *string { return &s.Constant }))
 	}
 	if hasUnit {
@@ -45,12 +47,10 @@ func source(mayBeConstant, hasUnit bool) codec[*mapping.Source] {
 			switch hasColumn := d.has(join(n.path, "column")); {
 			case hasColumn && s.IsConst:
 				d.faultf(n, "keep one of them", "has both a column and a value")
-			case !hasColumn && !s.IsConst && hasUnit:
-				d.faultf(n, "such as {column: ts, unit: ms}", "names no column")
 			case !hasColumn && !s.IsConst && mayBeConstant:
 				d.faultf(n, `such as {column: name} or {value: "Feature Used"}`, "names neither a column nor a value")
 			case !hasColumn && !s.IsConst:
-				d.faultf(n, "write the column's name", "must be a column: a constant would be the same for every row")
+				d.faultf(n, "write the column's name", "names no column")
 			}
 			*v = s
 		},

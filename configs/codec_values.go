@@ -337,6 +337,9 @@ func constant() codec[any] {
 				}
 				*v = i
 			case "!!float":
+				if !strings.ContainsAny(s.text, ".eE") { // YAML takes a long integer for a float
+					d.faultf(n, "quote it to send it as text", "is too large a number")
+				}
 				f, err := strconv.ParseFloat(strings.ReplaceAll(s.text, "_", ""), 64)
 				if err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
 					d.faultf(n, "quote it to send it as text", "is not a number that JSON can hold")

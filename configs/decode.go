@@ -3,6 +3,7 @@ package configs
 import (
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -28,6 +29,8 @@ type decoder struct {
 	expander
 	faults []Fault
 	where  map[string]Position // of every path that was given
+	meant  map[string]bool     // paths that an unknown key stands for, most likely
+	broken map[string]bool     // paths whose block is none: what is below is not known
 	open   map[string]string   // path → text as written, where a reference has no value
 	merged int                 // pairs copied by merge keys so far
 }
@@ -43,6 +46,8 @@ func newDecoder(o Options) *decoder {
 	return &decoder{
 		expander: expander{getenv: o.Getenv, readFile: o.ReadFile, lenient: o.AllowUnset},
 		where:    map[string]Position{},
+		meant:    map[string]bool{},
+		broken:   map[string]bool{},
 		open:     map[string]string{},
 	}
 }
@@ -52,14 +57,24 @@ func (d *decoder) faultf(n node, hint, format string, args ...any) {
 	d.faults = append(d.faults, Fault{Position: n.pos, Path: n.path, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
-// faultAt files a fault at a path, found after reading.
+// faultAt files a fault at a path, found after reading. Below a block that could
+// not be read nothing is known, so nothing is wrong.
 func (d *decoder) faultAt(path, hint, format string, args ...any) {
+	for above := path; above != ""; above = parentPath(above) {
+		if d.broken[above] {
+			return
+		}
+	}
 	pos, _ := lookup(d.where, path)
 	d.faults = append(d.faults, Fault{Position: pos, Path: path, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
-// has reports whether the path stands in the YAML, or in the defaults for it.
-func (d *decoder) has(path string) bool {
+// has reports whether the path stands in the YAML or in the defaults for it, or
+// was meant to: a key that is misspelt is not missing as well.
+func (d *decoder) has(path string) bool { return d.stands(path) || d.meant[path] }
+
+// stands is has without what was only meant.
+func (d *decoder) stands(path string) bool {
 	_, ok := d.where[path]
 	return ok
 }
@@ -87,9 +102,12 @@ func lookup(where map[string]Position, path string) (Position, bool) {
 		if path == "" {
 			return Position{}, false
 		}
-		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+		path = parentPath(path)
 	}
 }
+
+// parentPath cuts the last key or index off.
+func parentPath(path string) string { return path[:max(0, strings.LastIndexAny(path, ".["))] }
 
 // root is the node of a whole file.
 func (d *decoder) root(file string, n *yaml.Node) node {
@@ -128,6 +146,7 @@ func (d *decoder) entries(n node) (list []entry, ok bool) {
 	}
 	if n.Kind != yaml.MappingNode {
 		d.faultf(n, "", "must be a block of keys, not %s", kindName(n.Node))
+		d.broken[n.path] = true
 		return nil, false
 	}
 	own := map[string]bool{}
@@ -195,6 +214,9 @@ func (d *decoder) items(n node, example string) ([]node, bool) {
 		if isNull(n.Node) {
 			d.faultf(n, "remove the key, or write a list such as "+example, "has no value")
 		} else {
+			if n.Kind == yaml.ScalarNode {
+				example = "[" + quoteItem(n.Value) + "]"
+			}
 			d.faultf(n, "write "+example, "must be a list, not %s", kindName(n.Node))
 		}
 		return nil, false
@@ -250,6 +272,14 @@ func (d *decoder) scalar(n node, what string) (s scalar, ok bool) {
 	}
 	s.text, s.typed = text, strings.Contains(s.raw, "${")
 	return s, true
+}
+
+// quoteItem writes text as an item of a list in brackets.
+func quoteItem(s string) string {
+	if isVariable(s) {
+		return s
+	}
+	return strconv.Quote(s)
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }

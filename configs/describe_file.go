@@ -33,7 +33,7 @@ var fileObject = object[File]{
 					list[i] = named[Sync]{s.Name, s}
 				}
 				return list
-			}).must("syncs: holds at least one sync"),
+			}).must("add at least one, under syncs"),
 	},
 	foreign: fileForeign,
 }

@@ -18,7 +18,7 @@ var syncObject = object[Sync]{
 			func(s *Sync) *[]string { return &s.Projects }),
 		bind("table", "The table or view to read. Either this or query.", textWith("the name of a table or view", checkTable), func(s *Sync) *string { return &s.Table }),
 		bind("query", "A single SELECT to read. It is wrapped, never edited. Either this or table.", text("a SELECT"), func(s *Sync) *string { return &s.Query }),
-		bind("mode", "append or full for events; upsert, full or mirror for profiles; full for lookup tables.", enum(Append, Upsert, Full, Mirror), func(s *Sync) *Mode { return &s.Mode }),
+		bind("mode", "append or full for events; upsert, full or mirror for profiles; full for lookup tables.", enumOf(modeForeign, Append, Upsert, Full, Mirror), func(s *Sync) *Mode { return &s.Mode }),
 		bind("cursor", "The column that tells when a row became visible. append and upsert need it.", pointer(cursorObject.codec()), func(s *Sync) **Cursor { return &s.Cursor }),
 		bind("primary_key", "The columns that identify a row. May be left out where the record's own ids do.", list(text("a column"), "[id]"), func(s *Sync) *[]string { return &s.PrimaryKey }),
 		bind("group_key", "The group key as registered in Mixpanel: $company_id, $user_id or another.", text("a group key"), func(s *Sync) *string { return &s.GroupKey }).only(forTypes(mapping.Group)),
@@ -89,6 +89,7 @@ var cursorObject = object[Cursor]{
 		bind("start", "The first value to read, ever: a date, a timestamp or an integer.", start(), func(c *Cursor) *string { return &c.Start }),
 	},
 	foreign: cursorForeign,
+	short:   "column",
 }
 
 var mappingObject = object[mapping.Mapping]{

@@ -65,20 +65,15 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// newError sorts the faults and drops repeats: a wrong default is one fault,
-// however many syncs inherit it.
+// newError sorts the faults and drops repeats: what two projects of a sync both
+// need is one fault.
 func newError(faults []Fault) *Error {
 	slices.SortStableFunc(faults, func(a, b Fault) int { return a.compare(b.Position) })
-	type place struct {
-		Position
-		message string
-	}
-	seen := map[place]bool{}
+	seen := map[Fault]bool{}
 	kept := faults[:0:0]
 	for _, f := range faults {
-		at := place{f.Position, f.Message}
-		if !seen[at] {
-			seen[at] = true
+		if !seen[f] {
+			seen[f] = true
 			kept = append(kept, f)
 		}
 	}

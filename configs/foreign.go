@@ -71,6 +71,13 @@ var syncForeign = map[string]string{
 	"key_column": "write mapping: {key: column}", "partition": "write cursor: {slice: day}", "filter": "write the condition into query", "where": "write the condition into query",
 }
 
+// modeForeign are words of other tools for a mode.
+var modeForeign = map[string]string{
+	"incremental": "write append for events, upsert for profiles", "time_based": "write append for events, upsert for profiles", "insert": "write append",
+	"merge": "write upsert", "update": "write upsert", "delete+insert": "write upsert", "overwrite": "write full", "replace": "write full", "snapshot": "write full",
+	"full_refresh": "write full", "full-refresh": "write full", "full_sync": "write full", "table": "write full", "one_time": "write full, without a schedule", "mirror_mode": "write mirror", "sync": "write mirror",
+}
+
 var cursorForeign = map[string]string{
 	"field": "write column", "name": "write column", "key": "write column", "update_key": "write column", "expression": "compute it in query and name its column",
 	"lag": "write lookback", "overlap": "write lookback", "delay": "write settle", "grace": "write settle", "nulls": "write null_rows",

@@ -3,6 +3,7 @@ package configs
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -14,6 +15,8 @@ type object[T any] struct {
 	fields []field[T]
 	// foreign names keys of other tools, and what to write instead.
 	foreign map[string]string
+	// short is the key that a lone text where the block should be stands for.
+	short string
 }
 
 // field is one key of an object.
@@ -104,6 +107,11 @@ func (o *object[T]) find(key string) *field[T] {
 func (o *object[T]) codec() codec[T] {
 	return codec[T]{
 		decode: func(d *decoder, n node, t *T) {
+			if o.short != "" && n.Kind == yaml.ScalarNode && !isNull(n.Node) {
+				d.broken[n.path] = true
+				d.faultf(n, fmt.Sprintf("write {%s: %s}", o.short, n.Value), "must be a block of keys, not %s", kindName(n.Node))
+				return
+			}
 			if entries, ok := d.entries(n); ok {
 				o.read(d, entries, t)
 				o.require(d, n)
@@ -165,20 +173,33 @@ func (o *object[T]) require(d *decoder, n node) {
 	}
 }
 
+// advice is how a hint names the key to write: "write cursor: {column: …".
+var advice = regexp.MustCompile(`^write (?:it into )?(\w+)(?:$|: (?:\{(\w+):)?)`)
+
 // unknown files the fault for a key that no field has.
 func (o *object[T]) unknown(d *decoder, e entry) {
 	at := e.node
 	at.pos = e.keyPos
+	parent := parentPath(e.path[:len(e.path)-len(e.key)])
 	hint := o.foreign[strings.ToLower(e.key)]
+	if m := advice.FindStringSubmatch(hint); m != nil {
+		d.meant[join(parent, m[1])] = true
+		d.meant[join(join(parent, m[1]), m[2])] = true
+	}
 	if hint == "" {
 		for _, f := range o.fields {
 			if slices.Contains(f.keys, e.key) {
 				hint = fmt.Sprintf("it belongs under %q", f.key)
+				d.meant[join(parent, f.key)] = true
+				d.meant[join(join(parent, f.key), e.key)] = true
 			}
 		}
 	}
 	if hint == "" {
-		hint = didYouMean(e.key, o.keys())
+		if best := nearest(e.key, o.keys()); best != "" {
+			hint = fmt.Sprintf("did you mean %q?", best)
+			d.meant[join(parent, best)] = true
+		}
 	}
 	if hint == "" {
 		hint = "known here: " + strings.Join(o.keys(), ", ")
@@ -211,7 +232,7 @@ func (o *object[T]) fill(d *decoder, path string, t *T) {
 // misplaced files a fault for each key that was given and has no meaning here.
 func (o *object[T]) misplaced(d *decoder, path string, t *T) {
 	for _, f := range o.fields {
-		if f.applies == nil || !d.has(join(path, f.key)) {
+		if f.applies == nil || !d.stands(join(path, f.key)) {
 			continue
 		}
 		if why := f.applies(t); why != "" {

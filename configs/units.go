@@ -2,7 +2,6 @@ package configs
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -59,7 +58,7 @@ func parsePart(number, unit string) (time.Duration, error) {
 		return d, nil
 	}
 	f, err := strconv.ParseFloat(number, 64)
-	if err != nil || f*float64(span) >= math.MaxInt64 {
+	if err != nil || !(f*float64(span) < math.MaxInt64) {
 		return 0, errDuration
 	}
 	return time.Duration(f * float64(span)), nil
@@ -166,10 +165,10 @@ func ParseBytes(s string) (Bytes, error) {
 			continue
 		}
 		f, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-		if err != nil || f < 0 || f*float64(u.size) >= math.MaxInt64 {
+		if err != nil || !(f >= 0 && f*float64(u.size) < math.MaxInt64) {
 			break
 		}
 		return Bytes(f * float64(u.size)), nil
 	}
-	return 0, fmt.Errorf("not a size")
+	return 0, errors.New("not a size")
 }
