@@ -84,7 +84,8 @@ func between(low, high time.Duration) time.Duration {
 var ErrSpent = errors.New("patience is at an end")
 
 // Wait sleeps before the next try of a request whose nth try, 1 and up, failed;
-// the first was made at since. A request that was throttled does not sleep here.
+// the first was made at since. A request that was throttled does not sleep here:
+// the pause is everybody's, and waited for in Limiter.Acquire.
 // The error is ErrSpent when the budget holds no further try, or the context's cause.
 func (b Backoff) Wait(ctx context.Context, n int, since time.Time, f Failure) error {
 	b = b.withDefaults()

@@ -71,8 +71,7 @@ func TestWait(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				begun := time.Now()
-				l := New(Options{Backoff: tt.b})
-				err := l.Wait(t.Context(), tt.n, begun.Add(-tt.ago), tt.f)
+				err := tt.b.Wait(t.Context(), tt.n, begun.Add(-tt.ago), tt.f)
 				if errors.Is(err, ErrSpent) != tt.spent || (err != nil) != tt.spent {
 					t.Errorf("Wait = %v, want spent %v", err, tt.spent)
 				}

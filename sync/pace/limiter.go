@@ -29,7 +29,7 @@ type Options struct {
 	// Hold is how long a number of senders that brought nothing, or a 429, is
 	// not tried again; 1 min, which is the window Mixpanel counts over.
 	Hold time.Duration
-	// Backoff is for the shared pauses after 429 and for Wait.
+	// Backoff is for the shared pauses after 429.
 	Backoff Backoff
 }
 
@@ -165,13 +165,6 @@ func (l *Limiter) State() State {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return State{Limit: l.limit, InFlight: l.inFlight, Waiting: len(l.waiting), Paused: max(0, time.Until(l.until))}
-}
-
-// Wait sleeps before the next try of a request whose nth try failed; the first
-// was made at since. After Throttled it does not sleep: the shared pause is
-// waited for in Acquire, by everybody. Its error is ErrSpent or the context's cause.
-func (l *Limiter) Wait(ctx context.Context, n int, since time.Time, f Failure) error {
-	return l.o.Backoff.Wait(ctx, n, since, f)
 }
 
 func (l *Limiter) open(now time.Time) bool {
