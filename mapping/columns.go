@@ -53,15 +53,16 @@ func (c *compiler) properties() {
 		if pr.enc == decimalToString && types[col] == "" {
 			pr.enc = decimalToID
 		}
-		p.fixed = append(p.fixed, jsonOf(name))
 		if flatten[col] {
 			if pr.enc != asJSON && pr.enc != textToJSON {
 				c.faults.add("properties.flatten", fmt.Sprintf("column %q is a %s, not JSON", f.Name, kindOf(f)),
 					fmt.Sprintf("if its text is JSON, write types: {%s: json}", f.Name))
 			}
 			p.flattened = append(p.flattened, pr)
+			p.reserved = append(p.reserved, jsonOf(name)) // for keys that stay
 			continue
 		}
+		p.fixed = append(p.fixed, jsonOf(name))
 		p.properties = append(p.properties, pr)
 		p.list = append(p.list, Property{Name: name, Column: f.Name, Type: sent})
 	}

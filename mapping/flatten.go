@@ -18,8 +18,9 @@ type span struct{ start, end int }
 // appendFlattened lifts the keys of the flattened columns into the record. Of
 // equal keys of one object the last counts, as in every JSON reader; of several
 // columns the first; and every other property beats them. Keys that cannot be
-// properties, because Mixpanel reserves the name or would cut it, stay in an
-// object under the column's name. So do values that are no object.
+// properties, because the name is Mixpanel's, would be cut, or is a flattened
+// column's, stay in an object under their column's name. A value that is no
+// object goes there whole.
 func (p *Plan) appendFlattened(dst []byte, b *warehouse.Batch, row, count int) ([]byte, int, *Reject) {
 	p.lifted = p.lifted[:0]
 	for i := range p.flattened {
