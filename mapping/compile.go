@@ -9,6 +9,7 @@ import (
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
 	"github.com/mixsync/mixsync/mapping/appendjson"
+	"github.com/mixsync/mixsync/mapping/identity"
 )
 
 // Compile holds a Spec against the live schema. The error is Faults: everything
@@ -76,6 +77,7 @@ func doubled(schema *warehouse.Schema) []string {
 // mapping resolves the sources and checks that their columns are fit.
 func (c *compiler) mapping() {
 	p, s := c.plan, &c.plan.spec
+	p.namespace = identity.NewNamespace(s.Namespace)
 	p.zone = zone{loc: s.Location, lo: math.MaxInt64}
 	for _, x := range s.mapped() {
 		id := c.source(x)

@@ -35,8 +35,9 @@ func (p *Plan) appendEvent(dst []byte, b *warehouse.Batch, row int, out *Row) ([
 	if rej != nil {
 		return dst, rej
 	}
-	out.Key = p.hashKey(b, row)
-	if rej := p.readInsertID(b, row); rej != nil {
+	digest := p.digestKey(b, row)
+	out.Key = digest.Hash()
+	if rej := p.readInsertID(b, row, &digest); rej != nil {
 		return dst, rej
 	}
 	p.derived = p.appendDerived(p.derived[:0], w)
@@ -129,9 +130,9 @@ func (p *Plan) appendIP(dst []byte, b *warehouse.Batch, row int) []byte {
 	return appendjson.String(dst, ip, maxString, &p.tally)
 }
 
-func (p *Plan) readInsertID(b *warehouse.Batch, row int) *Reject {
+func (p *Plan) readInsertID(b *warehouse.Batch, row int, key *identity.KeyDigest) *Reject {
 	if p.insert == nil {
-		p.insertID = identity.AppendInsertID(p.insertID[:0], p.spec.Namespace, p.keyText)
+		p.insertID = p.namespace.AppendInsertID(p.insertID[:0], key)
 		return nil
 	}
 	id, _ := p.insert.read(b, row) // any number is fit: if Mixpanel does not take it, its hash is sent

@@ -52,10 +52,12 @@ func nullKey(keys []keyColumn, b *warehouse.Batch, row int) *Reject {
 
 // KeyHash returns 64 bits of SHA-256 of the key of a row, the same as Row.Key. It
 // depends on the values' texts only, not on names or types of columns.
-func (p *Plan) KeyHash(b *warehouse.Batch, row int) uint64 { return p.hashKey(b, row) }
+func (p *Plan) KeyHash(b *warehouse.Batch, row int) uint64 {
+	digest := p.digestKey(b, row)
+	return digest.Hash()
+}
 
-// hashKey leaves the encoding of the key in p.keyText.
-func (p *Plan) hashKey(b *warehouse.Batch, row int) uint64 {
+func (p *Plan) digestKey(b *warehouse.Batch, row int) identity.KeyDigest {
 	text := p.keyText[:0]
 	for i := range p.keys {
 		k := &p.keys[i]
@@ -73,7 +75,7 @@ func (p *Plan) hashKey(b *warehouse.Batch, row int) uint64 {
 		}
 	}
 	p.keyText = text
-	return identity.Hash(text)
+	return identity.DigestKey(text)
 }
 
 // appendText appends the canonical text of a value that is not stored as text,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
 	"github.com/mixsync/mixsync/mapping/appendjson"
+	"github.com/mixsync/mixsync/mapping/identity"
 )
 
 // Plan writes the rows of one schema as the records of one Spec. Everything that
@@ -17,8 +18,9 @@ type Plan struct {
 	schema *warehouse.Schema
 
 	// Identity.
-	company, user, device, group *ident // nil: not mapped
-	insert                       *ident
+	company, user, device, group *ident             // nil: not mapped
+	insert                       *ident             // nil: made of the key
+	namespace                    identity.Namespace // of such insert ids
 	keys                         []keyColumn
 	keysFirst, keysLast          []keyColumn // the same, by when a NULL in them is looked for
 

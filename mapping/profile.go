@@ -23,7 +23,8 @@ func (p *Plan) appendProfile(dst []byte, b *warehouse.Batch, row int, out *Row) 
 	if rej := nullKey(p.keys, b, row); rej != nil {
 		return dst, rej
 	}
-	out.Key = p.hashKey(b, row)
+	digest := p.digestKey(b, row)
+	out.Key = digest.Hash()
 	p.derived = p.appendDerived(p.derived[:0], w)
 	out.Lane = lane(p.derived)
 

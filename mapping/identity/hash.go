@@ -2,6 +2,7 @@ package identity
 
 import (
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/binary"
 	"encoding/hex"
 )
@@ -23,6 +24,38 @@ func Hash(b []byte) uint64 {
 	return binary.BigEndian.Uint64(sum[:8])
 }
 
+// KeyDigest is the SHA-256 of the key of a row. Two things are made of it, from
+// different bits, so that a row costs one hash: what the state knows the row by,
+// and its $insert_id.
+type KeyDigest [sha256.Size]byte
+
+// DigestKey hashes a key, which is an encoding made by AppendPart.
+func DigestKey(key []byte) KeyDigest { return sha256.Sum256(key) }
+
+// Hash returns 64 bits of the digest, the same as Hash of the key.
+func (d *KeyDigest) Hash() uint64 { return binary.BigEndian.Uint64(d[:8]) }
+
+// Namespace keeps the insert ids of syncs apart whose keys are alike.
+type Namespace [insertIDSize]byte
+
+const insertIDSize = 16
+
+// NewNamespace returns the namespace of a name.
+func NewNamespace(name string) Namespace {
+	in := AppendPart([]byte("mixsync/namespace/1"), []byte(name))
+	sum := sha256.Sum256(in)
+	return Namespace(sum[:insertIDSize])
+}
+
+// AppendInsertID appends the $insert_id of a key in a namespace: 128 bits of the
+// key's SHA-256 xored with 128 of the namespace's, in hex. As either is uniform,
+// two pairs of key and namespace meet as seldom as two hashes do.
+func (n *Namespace) AppendInsertID(dst []byte, d *KeyDigest) []byte {
+	var id [insertIDSize]byte
+	subtle.XORBytes(id[:], d[8:8+insertIDSize], n[:])
+	return hex.AppendEncode(dst, id[:])
+}
+
 // MaxInsertID is the greatest length of an $insert_id in bytes.
 const MaxInsertID = 36
 
@@ -41,35 +74,12 @@ func LegalInsertID(id []byte) bool {
 	return !IsJunk(id)
 }
 
-// Domains keep the hashes of different inputs apart.
-var (
-	keyDomain    = []byte("insert-id/key/1")
-	columnDomain = []byte("insert-id/column/1")
-)
-
-// AppendInsertID appends an $insert_id made from a namespace and the key of a
-// row: 128 bits of SHA-256 in hex. key is an encoding made by AppendPart.
-func AppendInsertID(dst []byte, namespace string, key []byte) []byte {
-	var room [256]byte
-	in := AppendPart(room[:0], keyDomain)
-	in = binary.AppendUvarint(in, uint64(len(namespace))+1)
-	in = append(in, namespace...)
-	in = append(in, key...)
-	return appendHash(dst, in)
-}
-
 // AppendInsertIDOf appends the $insert_id for a value that was given for it:
 // the value itself if it is legal, else 128 bits of its SHA-256 in hex.
 func AppendInsertIDOf(dst, value []byte) []byte {
 	if LegalInsertID(value) {
 		return append(dst, value...)
 	}
-	var room [256]byte
-	in := AppendPart(room[:0], columnDomain)
-	return appendHash(dst, AppendPart(in, value))
-}
-
-func appendHash(dst, in []byte) []byte {
-	sum := sha256.Sum256(in)
-	return hex.AppendEncode(dst, sum[:16])
+	sum := sha256.Sum256(value)
+	return hex.AppendEncode(dst, sum[:insertIDSize])
 }
