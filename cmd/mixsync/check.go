@@ -50,9 +50,10 @@ type checkRow struct {
 
 // projectRow is what was found of a project's credentials, in JSON.
 type projectRow struct {
-	Project string        `json:"project"`
-	OK      bool          `json:"ok"`
-	Error   *runner.Error `json:"error"`
+	Project  string        `json:"project"`
+	OK       bool          `json:"ok"`
+	Warnings []string      `json:"warnings"`
+	Error    *runner.Error `json:"error"`
 }
 
 func (a *app) check(ctx context.Context, o checkOptions) error {
@@ -144,11 +145,16 @@ func (a *app) checkProjects(ctx context.Context, w *wiring, targets []target) []
 		if slices.ContainsFunc(rows, func(r *projectRow) bool { return r.Project == t.project.Name }) {
 			continue
 		}
-		row := &projectRow{Project: t.project.Name, OK: true}
+		row := &projectRow{Project: t.project.Name, OK: true, Warnings: []string{}}
 		rows = append(rows, row)
 		p, err := w.project(t.project)
 		if err == nil {
 			err = p.client.Probe(ctx)
+		}
+		if err == nil && sendsProfiles(targets, t.project) {
+			if e := p.client.ProbeToken(ctx); e != nil {
+				row.Warnings = append(row.Warnings, "Mixpanel does not know the project token, and profiles sent with a wrong one vanish without a word: "+e.Error())
+			}
 		}
 		if err != nil {
 			row.OK, row.Error = false, a.explain(err)
@@ -158,6 +164,14 @@ func (a *app) checkProjects(ctx context.Context, w *wiring, targets []target) []
 		}
 	}
 	return rows
+}
+
+// sendsProfiles reports whether a selected sync sends records that carry the
+// project token.
+func sendsProfiles(targets []target, p *configs.Project) bool {
+	return slices.ContainsFunc(targets, func(t target) bool {
+		return t.project == p && (t.sync.Type == mapping.Group || t.sync.Type == mapping.User)
+	})
 }
 
 func (a *app) printCheck(rows []*checkRow, projects []*projectRow) {
@@ -187,5 +201,8 @@ func (a *app) printCheck(rows []*checkRow, projects []*projectRow) {
 			continue
 		}
 		fmt.Fprintf(a.stdout, "project %s: Mixpanel accepts the credentials\n", p.Project)
+		for _, warning := range p.Warnings {
+			fmt.Fprintf(a.stderr, "warning: project %s: %s\n", p.Project, warning)
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/mixsync/mixsync/connectors/postgres"
 	"github.com/mixsync/mixsync/connectors/warehouse"
 	"github.com/mixsync/mixsync/sync/pace"
+	"github.com/mixsync/mixsync/sync/pipeline"
 	"github.com/mixsync/mixsync/sync/runner"
 )
 
@@ -135,7 +136,8 @@ func (w *wiring) runner(ctx context.Context, t target) (*runner.Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &runner.Runner{Driver: d, Sink: p.client, Pacer: p.pacer, Senders: p.senders}, nil
+	sink := func(guard func() error) pipeline.Sink { return p.client.Guarded(guard) }
+	return &runner.Runner{Driver: d, Sink: sink, Pacer: p.pacer, Senders: p.senders}, nil
 }
 
 // runnerSync says a configured sync in the runner's words.

@@ -155,11 +155,13 @@ func (a *attempt) do(ctx context.Context) error {
 func (a *attempt) pipe(ctx context.Context, source pipeline.Source, schema *warehouse.Schema, e pipeline.Encoder, j pipeline.Journal) error {
 	run := &pipeline.Run{
 		Source: source, Schema: schema, Encoder: e, Journal: j, Pacer: a.Pacer, Senders: a.Senders, Stop: a.Stop,
-		Sink: &fence{sink: a.Sink, lease: a.lease}, Endpoint: endpoint(a.sync.Spec.Type),
+		Endpoint: endpoint(a.sync.Spec.Type),
 		Hooks: pipeline.Hooks{Read: a.live.read, Attempt: a.live.attempt, Saved: a.live.saved},
 	}
 	if a.opts.DryRun {
 		run.Sink = nowhere{}
+	} else {
+		run.Sink = a.Sink(a.lease.Valid)
 	}
 	return run.Do(ctx)
 }
@@ -172,19 +174,6 @@ func endpoint(t mapping.Type) mixpanel.Endpoint {
 		return mixpanel.Users
 	}
 	return mixpanel.Events
-}
-
-// fence lets no request start when the lease is no longer ours.
-type fence struct {
-	sink  pipeline.Sink
-	lease *checkpoint.Lease
-}
-
-func (f *fence) Send(ctx context.Context, p *mixpanel.Payload) mixpanel.Outcome {
-	if err := f.lease.Valid(); err != nil {
-		return mixpanel.Outcome{Verdict: mixpanel.Halt, Err: err}
-	}
-	return f.sink.Send(ctx, p)
 }
 
 // nowhere is the sink of dry runs: it accepts and sends nothing.

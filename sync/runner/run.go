@@ -15,9 +15,11 @@ import (
 // Runner has what runs need. It is safe for concurrent use by runs of different
 // targets that share a project's Sink and Pacer.
 type Runner struct {
-	Store   *checkpoint.Store // nil: no state yet, fit for dry runs only
-	Driver  warehouse.Driver
-	Sink    pipeline.Sink
+	Store  *checkpoint.Store // nil: no state yet, fit for dry runs only
+	Driver warehouse.Driver
+	// Sink makes the way to the project. No request of it may start when guard,
+	// asked immediately before the first byte, returns an error.
+	Sink    func(guard func() error) pipeline.Sink
 	Pacer   pipeline.Pacer
 	Senders int
 	// Stop, when closed, ends runs softly: what has been read is delivered and saved.

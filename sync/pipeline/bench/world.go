@@ -70,7 +70,7 @@ func (b *bench) fill(ctx context.Context, table string, rows int) error {
 			'user-'||(g*104729%%60000), 'device-'||md5((g%%90000)::text), now() - interval '2 hours' - (%d-g)*interval '1 second' - interval '3 minutes',
 			now() - interval '2 hours' - (%d-g)*interval '1 second', (ARRAY['free','pro','enterprise'])[1+g%%3], g*37%%100000, g%%50, g%%2=0,
 			round((random()*1000)::numeric, 4)::float8, md5(g::text)||' '||md5((g*3)::text)||' opened /projects/'||g%%777||'/boards'
-			FROM generate_series(1,%d) g`, table, rows, rows, rows),
+			FROM generate_series(1::bigint,%d) g`, table, rows, rows, rows),
 		`CREATE INDEX ON `+table+` (loaded_at, id)`, `VACUUM ANALYZE `+table)
 }
 
