@@ -1,0 +1,7 @@
+//go:build race
+
+package main
+
+// The race detector makes everything some ten times slower: the largest runs
+// have fewer rows with it, and every assertion stays.
+const scale = 10
