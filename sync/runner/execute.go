@@ -156,7 +156,7 @@ func (a *attempt) pipe(ctx context.Context, source pipeline.Source, schema *ware
 	run := &pipeline.Run{
 		Source: source, Schema: schema, Encoder: e, Journal: j, Pacer: a.Pacer, Senders: a.Senders, Stop: a.Stop,
 		Endpoint: endpoint(a.sync.Spec.Type),
-		Hooks: pipeline.Hooks{Read: a.live.read, Attempt: a.live.attempt, Saved: a.live.saved},
+		Hooks:    pipeline.Hooks{Read: a.live.read, Attempt: a.live.attempt, Saved: a.live.saved},
 	}
 	if a.opts.DryRun {
 		run.Sink = nowhere{}
