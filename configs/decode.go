@@ -252,7 +252,9 @@ func (d *decoder) scalar(n node, what string) (s scalar, ok bool) {
 	s = scalar{text: n.Value, raw: n.Value, tag: n.Tag}
 	switch s.tag {
 	case "!!str":
-	case "!!int", "!!float", "!!bool", "!!timestamp", "!!merge":
+	case "!!merge": // a plain << is text where a value is meant
+		s.tag = "!!str"
+	case "!!int", "!!float", "!!bool", "!!timestamp":
 		return s, true
 	default:
 		d.faultf(n, "remove the tag", "has the YAML tag %s, which means nothing here", s.tag)

@@ -33,7 +33,8 @@ func Load(path string, o Options) (*File, error) {
 			Hint: "name the file or folder with --config"}})
 	}
 	if len(sources) == 0 {
-		return nil, newError([]Fault{{Position: Position{File: path}, Message: "the folder holds no *.yaml file"}})
+		return nil, newError([]Fault{{Position: Position{File: path}, Message: "the folder holds no *.yaml file",
+			Hint: "name a folder with the configuration, or a file, with --config"}})
 	}
 	return parse(sources, o)
 }

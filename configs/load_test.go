@@ -1,6 +1,7 @@
 package configs_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mixsync/mixsync/configs"
+	"github.com/mixsync/mixsync/mapping"
 )
 
 // TestGood keeps what is understood of each good file, and that the printed form
@@ -39,6 +41,9 @@ func TestExamples(t *testing.T) {
 				for _, p := range s.Projects {
 					if got := s.MappingSpec(f.Projects[p]).Sync; got != s.Name {
 						t.Errorf("MappingSpec of %s: Sync = %q", s.Name, got)
+					}
+					if faults := s.MappingSpec(f.Projects[p]).Validate(); s.Type != mapping.Lookup && len(faults) > 0 {
+						t.Errorf("sync %s passes here and not in mapping: %v", s.Name, faults)
 					}
 				}
 			}
@@ -85,5 +90,26 @@ func TestBad(t *testing.T) {
 				t.Errorf("faults are not in the order of the file")
 			}
 		})
+	}
+}
+
+// TestSyntaxInALargeFile looks for the broken line where the parser's own guess
+// is thousands of lines off.
+func TestSyntaxInALargeFile(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	b.WriteString("syncs:\n")
+	for i := range 4000 {
+		fmt.Fprintf(&b, "  s%d: {type: event, table: t%d}\n", i, i)
+	}
+	lines := strings.SplitAfter(b.String(), "\n")
+	for line, broken := range map[int]string{3: "   oops: x\n", 2500: " oops: [\n", 3999: "  \"oops: x\n"} {
+		text := strings.Join(slices.Replace(slices.Clone(lines), line-1, line, broken), "")
+		_, err := parse(text, options())
+		if err == nil {
+			t.Errorf("%q at line %d is not found", broken, line)
+		} else if got := err.Faults[0].Line; got != line {
+			t.Errorf("%q at line %d is reported at %d: %v", broken, line, got, err)
+		}
 	}
 }

@@ -2,7 +2,7 @@ package configs
 
 import (
 	"bytes"
-	"fmt"
+	"errors"
 	"io"
 	"strings"
 
@@ -31,23 +31,23 @@ func syntaxFault(src sourceFile, err error) Fault {
 	return f
 }
 
-// maxSyntaxLines bounds the search for the broken line, which parses the file
-// once per line.
-const maxSyntaxLines = 3000
+// maxSyntaxBytes bounds how much is parsed in search of the broken line.
+const maxSyntaxBytes = 16 << 20
 
 // firstBroken returns the index of the line from which on no beginning of the
 // file is YAML: the line that broke it, or where what is never closed begins.
 func firstBroken(lines []string) int {
-	n := min(len(lines), maxSyntaxLines)
-	text := []byte(strings.Join(lines[:n], ""))
-	end := len(text)
-	at := n - 1
-	for i := n - 1; i >= 0; i-- {
-		end -= len(lines[i])
-		if i > 0 && parses(text[:end]) || i == 0 {
-			at = i
+	r := lineReader{lines: lines}
+	_ = parses(&r)
+	text := []byte(strings.Join(lines[:r.read], ""))
+	at, end, parsed := max(0, r.read-1), len(text), 0
+	for at > 0 && parsed < maxSyntaxBytes {
+		end -= len(lines[at])
+		parsed += end
+		if parses(bytes.NewReader(text[:end])) {
 			break
 		}
+		at--
 	}
 	// A blank line breaks nothing: what did stands below it.
 	for at < len(lines)-1 && strings.TrimSpace(lines[at]) == "" {
@@ -56,12 +56,34 @@ func firstBroken(lines []string) int {
 	return at
 }
 
-func parses(text []byte) bool {
-	dec := yaml.NewDecoder(bytes.NewReader(text))
+// lineReader hands out a line at a time, so that the lines read tell how far a
+// parser came before it gave up.
+type lineReader struct {
+	lines []string
+	read  int
+	rest  string
+}
+
+func (r *lineReader) Read(p []byte) (int, error) {
+	if r.rest == "" {
+		if r.read == len(r.lines) {
+			return 0, io.EOF
+		}
+		r.rest = r.lines[r.read]
+		r.read++
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+// parses reports whether all documents of a text are YAML.
+func parses(text io.Reader) bool {
+	dec := yaml.NewDecoder(text)
 	for {
 		var n yaml.Node
 		if err := dec.Decode(&n); err != nil {
-			return err == io.EOF
+			return errors.Is(err, io.EOF)
 		}
 	}
 }
@@ -131,5 +153,5 @@ func explain(parser, line string) (message, hint string) {
 	if strings.TrimSpace(line) == "" {
 		return "not YAML", ""
 	}
-	return fmt.Sprint("the line is not YAML"), indent
+	return "the line is not YAML", indent
 }
