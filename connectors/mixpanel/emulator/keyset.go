@@ -193,13 +193,15 @@ func appendUnpacked(dst, packed []byte) []byte {
 
 func isHyphen(i int) bool { return i == 8 || i == 13 || i == 18 || i == 23 }
 
-// hexValue is the value of a lower-case hex digit, -1 for any other byte.
-func hexValue(c byte) int {
-	switch {
-	case c >= '0' && c <= '9':
-		return int(c - '0')
-	case c >= 'a' && c <= 'f':
-		return int(c-'a') + 10
+// hexValues holds the value of each lower-case hex digit, -1 for other bytes.
+var hexValues = func() (t [256]int8) {
+	for c := range t {
+		t[c] = -1
 	}
-	return -1
-}
+	for i, c := range []byte("0123456789abcdef") {
+		t[c] = int8(i)
+	}
+	return t
+}()
+
+func hexValue(c byte) int { return int(hexValues[c]) }

@@ -60,11 +60,7 @@ func (s *Server) deliver(w http.ResponseWriter, q *work, a answer) {
 		}
 		s.fired(q, r.Kind)
 	}
-	if !pause(q.http.Context(), delay) {
-		s.finish(q, 0)
-		return
-	}
-	if reset != nil {
+	if answered := pause(q.http.Context(), delay); reset != nil || !answered {
 		s.finish(q, 0)
 		abort(w)
 		return
