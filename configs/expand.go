@@ -98,7 +98,7 @@ func (e *expander) reference(ref string) (string, *refError) {
 	}
 	name, fallback, hasDefault := strings.Cut(ref, ":-")
 	if !isVariable(name) {
-		return "", &refError{fmt.Sprintf("${%s} is not a reference", ref),
+		return "", &refError{"a ${…} that is not a reference", // not repeated: it may be part of a password
 			"write ${NAME}, ${NAME:-default} or ${file:/path}; $${ is a dollar and a brace"}
 	}
 	value, ok := e.getenv(name)
