@@ -78,6 +78,9 @@ func classify(path, doing string, err error) error {
 			return fmt.Errorf("state: %s: %w", doing, err)
 		}
 	}
+	if se, ok := errors.AsType[*sqlite.Error](err); ok && se.Code() == sqlite3.SQLITE_INTERRUPT {
+		return fmt.Errorf("state: %s: %w", doing, context.Canceled) // only the context interrupts
+	}
 	kind := kindOf(err)
 	hint := hints[kind]
 	if kind == KindFull {
@@ -102,7 +105,9 @@ func kindOf(err error) Kind {
 		return KindIO
 	}
 	switch se.Code() {
-	case sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE:
+	case sqlite3.SQLITE_IOERR_SHMSIZE: // a file could not grow
+		return KindFull
+	case sqlite3.SQLITE_IOERR_WRITE:
 		// SQLite does not pass the cause on. A write that fails for another
 		// reason than space is rare, except under a file-size limit.
 		if fileSizeLimit() != "" {

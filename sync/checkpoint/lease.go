@@ -99,6 +99,9 @@ func (s *Store) holder(ctx context.Context, target int64) string {
 	return fmt.Sprintf("%s, since %s", who, micros(since).Format(time.RFC3339))
 }
 
+// Target is the leased target, kept up to date by what is done with the lease.
+func (l *Lease) Target() *Target { return l.target }
+
 // Token is the fencing token: greater than that of every earlier lease of the target.
 func (l *Lease) Token() int64 { return l.token }
 

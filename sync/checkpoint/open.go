@@ -56,6 +56,7 @@ func Open(ctx context.Context, stateURL string, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{dialect: sqliteDialect, wait: o.BusyTimeout, reading: o.ReadOnly, held: map[int64]bool{}}
+	s.segments.limit = maxCached
 	if s.wait == 0 {
 		s.wait = 10 * time.Second
 	}

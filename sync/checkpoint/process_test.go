@@ -22,7 +22,7 @@ import (
 // Save number n of the crash test settles rows [n*step, (n+1)*step): their keys
 // are their numbers, and row n*step is a reject. So the run's position tells
 // everything else the state must hold.
-const step = 700
+const step = 200
 
 func progress(n int) checkpoint.Progress {
 	p := checkpoint.Progress{
@@ -75,7 +75,7 @@ func TestKilledInMidSave(t *testing.T) {
 	t.Parallel()
 	url := fileURL(t)
 	saved := -1
-	for round := range 12 {
+	for round := range 8 {
 		c := startChild(t, "save", url)
 		for range 1 + rand.IntN(4) {
 			saved = atoi(t, c.line())
@@ -194,7 +194,7 @@ func shareFile(ctx context.Context, url string) error {
 	if err := l.Begin(ctx, r); err != nil {
 		return err
 	}
-	for n := range 40 {
+	for n := range 10 {
 		if err := l.Save(ctx, r, progress(0)); err != nil {
 			return fmt.Errorf("save %d: %w", n, err)
 		}

@@ -164,7 +164,7 @@ func (l *Lease) Save(ctx context.Context, r *Run, p Progress) error {
 	}
 	return l.fenced(ctx, "save progress", func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE runs SET counts = ?, position = CASE WHEN ? = 1 THEN ? ELSE position END
-			WHERE id = ? AND target_id = ? AND status = 'running'`, string(counts), flag(p.Position != nil), position, r.ID, l.target.ID))
+			WHERE id = ? AND target_id = ? AND status = 'running'`, string(counts), bit(p.Position != nil), position, r.ID, l.target.ID))
 		if err != nil {
 			return err
 		}
@@ -223,7 +223,7 @@ func (l *Lease) finish(ctx context.Context, tx *sql.Tx, r *Run, o Outcome) error
 	}
 	n, err := affected(tx.ExecContext(ctx, `UPDATE runs SET status = ?, counts = ?, error = ?, finished_at = ?, mark_after = ?,
 		position = CASE WHEN ? = 1 THEN ? ELSE position END WHERE id = ? AND target_id = ? AND status = 'running'`,
-		r.Status, counts, textOf(r.Error), r.FinishedAt.UnixMicro(), r.MarkAfter, flag(o.Rewind != nil), position, r.ID, l.target.ID))
+		r.Status, counts, textOf(r.Error), r.FinishedAt.UnixMicro(), r.MarkAfter, bit(o.Rewind != nil), position, r.ID, l.target.ID))
 	if err != nil {
 		return err
 	}
@@ -363,7 +363,7 @@ func positionText(p *warehouse.Position) (sql.NullString, error) {
 
 func start(p *warehouse.Position) bool { return p.Cursor == nil && len(p.Keys) == 0 && p.Seen == 0 }
 
-func flag(on bool) int {
+func bit(on bool) int {
 	if on {
 		return 1
 	}

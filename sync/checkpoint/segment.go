@@ -126,6 +126,8 @@ const maxCached = 32 << 20
 // segmentCache keeps segments that were read from the state. A segment never
 // changes and its number is never given to another, so nothing goes stale.
 type segmentCache struct {
+	limit int // bytes
+
 	mu    sync.Mutex
 	bytes int
 	by    map[int64]map[int64]segment // target, then seq
@@ -140,7 +142,7 @@ func (c *segmentCache) find(target, seq int64) segment {
 func (c *segmentCache) keep(target, seq int64, s segment) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.by[target][seq] != nil || c.bytes+len(s) > maxCached {
+	if c.by[target][seq] != nil || c.bytes+len(s) > c.limit {
 		return
 	}
 	if c.by == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 )
@@ -14,6 +15,10 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
+
+// A context that ends pulls the transaction and its statements away from under
+// whoever uses them. For statements database/sql has only this text to say so.
+const stmtClosed = "sql: statement is closed"
 
 // write runs fn in a transaction that holds the database's write lock from its
 // start. It is saved whole or not at all. fn may run more than once: it must
@@ -36,6 +41,9 @@ func (s *Store) write(ctx context.Context, doing string, fn func(tx *sql.Tx) err
 		}
 		return tx.Commit()
 	})
+	if ctx.Err() != nil && (errors.Is(err, sql.ErrTxDone) || err != nil && err.Error() == stmtClosed) {
+		err = ctx.Err()
+	}
 	return s.fail(doing, err)
 }
 
@@ -50,7 +58,7 @@ func (s *Store) patiently(ctx context.Context, fn func() error) error {
 		}
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return ctx.Err()
 		case <-time.After(pause):
 		}
 	}

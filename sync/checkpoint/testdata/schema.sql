@@ -1,0 +1,84 @@
+CREATE TABLE hashes (
+  target_id BIGINT NOT NULL REFERENCES targets (id),
+  key       BIGINT NOT NULL,
+  hash      BIGINT,
+  ident     TEXT   NOT NULL,
+  filed     BIGINT NOT NULL, -- the run that filed the row, 0 when it was sent
+  seen      BIGINT NOT NULL, -- the newest run that read the row
+  PRIMARY KEY (target_id, key)
+) WITHOUT ROWID;
+CREATE TABLE leases (
+  target_id   BIGINT NOT NULL PRIMARY KEY REFERENCES targets (id),
+  token       BIGINT NOT NULL,
+  holder      TEXT   NOT NULL,
+  acquired_at BIGINT NOT NULL,
+  seen_at     BIGINT NOT NULL
+);
+CREATE TABLE ledger (
+  target_id  BIGINT NOT NULL REFERENCES targets (id),
+  seq        BIGINT NOT NULL, -- names the segment for good
+  age        BIGINT NOT NULL, -- a greater one hides what smaller ones say of a key
+  entries    BIGINT NOT NULL,
+  filed      BIGINT NOT NULL, -- newest run that filed a row in it, 0 when none did
+  cursor_min BIGINT NOT NULL,
+  cursor_max BIGINT NOT NULL,
+  packed     BLOB NOT NULL,
+  PRIMARY KEY (target_id, seq),
+  UNIQUE (target_id, age)
+);
+CREATE TABLE rejects (
+  id         TEXT   NOT NULL PRIMARY KEY,
+  target_id  BIGINT NOT NULL REFERENCES targets (id),
+  key        TEXT   NOT NULL,
+  key_hash   BIGINT NOT NULL,
+  code       TEXT   NOT NULL,
+  field      TEXT   NOT NULL,
+  message    TEXT   NOT NULL,
+  run_id     TEXT   NOT NULL,
+  first_seen BIGINT NOT NULL,
+  attempts   BIGINT NOT NULL,
+  payload    TEXT
+);
+CREATE TABLE runs (
+  id          TEXT   NOT NULL PRIMARY KEY,
+  target_id   BIGINT NOT NULL REFERENCES targets (id),
+  seq         BIGINT NOT NULL,
+  kind        TEXT   NOT NULL,
+  status      TEXT   NOT NULL,
+  bounds      TEXT   NOT NULL,
+  shape       TEXT   NOT NULL,
+  position    TEXT,
+  counts      TEXT   NOT NULL,
+  started_at  BIGINT NOT NULL,
+  finished_at BIGINT,
+  mark_before TEXT,
+  mark_after  TEXT,
+  error       TEXT,
+  UNIQUE (target_id, seq)
+);
+CREATE TABLE schema_migrations (version BIGINT NOT NULL PRIMARY KEY, applied_at BIGINT NOT NULL);
+CREATE TABLE state (
+  only    SMALLINT NOT NULL PRIMARY KEY CHECK (only = 1),
+  uuid    TEXT     NOT NULL,
+  made_at BIGINT   NOT NULL
+);
+CREATE TABLE targets (
+  id          INTEGER PRIMARY KEY,
+  sync        TEXT     NOT NULL,
+  project     TEXT     NOT NULL,
+  mark_kind   TEXT,
+  mark        TEXT,
+  fingerprint TEXT,
+  sent        SMALLINT NOT NULL DEFAULT 0,
+  columns     TEXT,
+  run_seq     BIGINT   NOT NULL DEFAULT 0, -- of the newest run
+  ledger_from BIGINT,
+  ledger_seq  BIGINT   NOT NULL DEFAULT 0, -- of the newest ledger segment, never given twice
+  updated_at  BIGINT   NOT NULL,
+  UNIQUE (sync, project),
+  CHECK ((mark IS NULL) = (mark_kind IS NULL))
+);
+CREATE INDEX hashes_filed ON hashes (target_id, filed) WHERE filed <> 0;
+CREATE INDEX rejects_key ON rejects (target_id, key_hash);
+CREATE UNIQUE INDEX runs_unfinished ON runs (target_id, kind)
+  WHERE status IN ('running', 'failed', 'interrupted');
