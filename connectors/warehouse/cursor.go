@@ -268,18 +268,15 @@ func (p *timeText) zone() (offsetSeconds int64, zoned, ok bool) {
 	return sign * (hours*3600 + minutes*60), true, true
 }
 
-// digits takes as many digits as there are, which must be at least min and at most max.
-func (p *timeText) digits(min, max int) (v int64, ok bool) {
+// digits takes up to most digits off the front, of which there must be least.
+func (p *timeText) digits(least, most int) (v int64, ok bool) {
 	n := 0
-	for n < len(p.rest) && p.rest[n] >= '0' && p.rest[n] <= '9' {
-		if n == max {
-			return 0, false
-		}
+	for n < min(len(p.rest), most) && p.rest[n] >= '0' && p.rest[n] <= '9' {
 		v = v*10 + int64(p.rest[n]-'0')
 		n++
 	}
 	p.rest = p.rest[n:]
-	return v, n >= min
+	return v, n >= least
 }
 
 func (p *timeText) skip(c byte) bool {

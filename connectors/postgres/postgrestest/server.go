@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
@@ -29,10 +30,12 @@ type Server struct {
 	// DSN names the superuser's maintenance database.
 	DSN string
 
-	bin  string // folder of the binaries
-	dir  string // folder of data, socket and log
-	port int
-	as   *syscall.Credential // nil: run as ourselves
+	bin   string // folder of the binaries
+	dir   string // folder of data, socket and log
+	port  int
+	as    *syscall.Credential // nil: run as ourselves
+	guard *exec.Cmd
+	alive io.Closer // what guard reads from
 }
 
 // Run starts a server on a free port of the loopback interface. It needs the
@@ -52,18 +55,39 @@ func Run(ctx context.Context) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{bin: bin, dir: dir, as: as}
-	if err := s.create(ctx); err != nil {
+	if err := s.watch(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	if err := s.create(ctx); err != nil {
+		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
 }
 
-func (s *Server) create(ctx context.Context) error {
+// guardScript waits for the end of its input, then stops the server and removes its folder.
+const guardScript = `read -r _; "$0/pg_ctl" -D "$1/data" -m immediate -w stop; rm -rf "$1"`
+
+// watch starts a process that cleans up when the pipe from us closes: in Stop,
+// and also when we are killed.
+func (s *Server) watch() error {
 	if s.as != nil {
 		if err := os.Chown(s.dir, int(s.as.Uid), int(s.as.Gid)); err != nil {
 			return err
 		}
 	}
+	s.guard = exec.Command("/bin/sh", "-c", guardScript, s.bin, s.dir)
+	s.guard.Dir = "/"
+	// A group of its own: an interrupt from the terminal is for us alone.
+	s.guard.SysProcAttr = &syscall.SysProcAttr{Credential: s.as, Setpgid: true}
+	pipe, err := s.guard.StdinPipe()
+	if err != nil {
+		return err
+	}
+	s.alive = pipe
+	return s.guard.Start()
+}
+
+func (s *Server) create(ctx context.Context) error {
 	err := s.exec(ctx, "initdb", "-D", s.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N", "--no-instructions")
 	if err != nil {
 		return err
@@ -88,9 +112,7 @@ func (s *Server) Database(name string) string {
 
 // Stop stops the server at once and removes its data.
 func (s *Server) Stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	return errors.Join(s.exec(ctx, "pg_ctl", "-D", s.data(), "-m", "immediate", "-w", "stop"), os.RemoveAll(s.dir))
+	return errors.Join(s.alive.Close(), s.guard.Wait())
 }
 
 // Restart breaks every connection and starts the server again on its port, as
