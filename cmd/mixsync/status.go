@@ -38,7 +38,10 @@ type statusRow struct {
 	LastRun     *runRow          `json:"last_run"`
 	OpenRejects int64            `json:"open_rejects"`
 	Rejects     map[string]int64 `json:"reject_counts"`
-	Runs        []runRow         `json:"runs,omitempty"`
+	// HeldBy names the warehouse session whose open transaction kept the last
+	// run's upper bound back.
+	HeldBy *string  `json:"held_by"`
+	Runs   []runRow `json:"runs,omitempty"`
 }
 
 // runRow is a run of the history, in JSON.
@@ -115,7 +118,15 @@ func (a *app) status(ctx context.Context, sel *selection, withRuns bool, limit i
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\n", r.Sync, r.Project, orDash(r.Mark), lag, last, status, accepted, r.OpenRejects)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if r.HeldBy != nil {
+			fmt.Fprintf(a.stderr, "note: %s: the last run stayed before the open transaction of pid %s\n", r.Sync, *r.HeldBy)
+		}
+	}
+	return nil
 }
 
 func (a *app) fillStatus(ctx context.Context, store *checkpoint.Store, row *statusRow, withRuns bool, limit int) error {
@@ -154,6 +165,9 @@ func (a *app) fillStatus(ctx context.Context, store *checkpoint.Store, row *stat
 		if i == 0 {
 			last := newRunRow(r)
 			row.LastRun = &last
+			if r.Window.Writer != "" {
+				row.HeldBy = &last.Window.Writer
+			}
 		}
 		if withRuns {
 			row.Runs = append(row.Runs, newRunRow(r))

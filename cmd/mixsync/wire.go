@@ -37,6 +37,7 @@ type wiring struct {
 
 	mu       sync.Mutex
 	drivers  map[string]warehouse.Driver
+	refused  map[string]error // warehouses that could not be had: not asked again for every sync
 	projects map[string]*project
 }
 
@@ -48,7 +49,7 @@ type project struct {
 }
 
 func (a *app) wiring(file *configs.File) *wiring {
-	return &wiring{file: file, log: a.log, getenv: a.getenv, drivers: map[string]warehouse.Driver{}, projects: map[string]*project{}}
+	return &wiring{file: file, log: a.log, getenv: a.getenv, drivers: map[string]warehouse.Driver{}, refused: map[string]error{}, projects: map[string]*project{}}
 }
 
 func (w *wiring) close() {
@@ -69,6 +70,9 @@ func (w *wiring) driver(ctx context.Context, name string) (warehouse.Driver, err
 	if d := w.drivers[name]; d != nil {
 		return d, nil
 	}
+	if err := w.refused[name]; err != nil {
+		return nil, err
+	}
 	block := w.file.Warehouses[name]
 	open := openers[block.Type]
 	if open == nil {
@@ -77,6 +81,7 @@ func (w *wiring) driver(ctx context.Context, name string) (warehouse.Driver, err
 	}
 	d, err := open(ctx, block)
 	if err != nil {
+		w.refused[name] = err
 		return nil, err
 	}
 	w.drivers[name] = d

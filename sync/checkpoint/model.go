@@ -56,6 +56,8 @@ type Window struct {
 	To   *string `json:"to,omitempty"`   // inclusive; nil: to the end (no cursor)
 	// Before is an exclusive upper bound that was asked for by hand (--end).
 	Before *string `json:"before,omitempty"`
+	// Writer names the session whose open transaction keeps To back, if one does.
+	Writer string `json:"writer,omitempty"`
 }
 
 // Counts are the figures of a run. Rows = Accepted + Rejected + Held + Unchanged.

@@ -81,7 +81,11 @@ func Classify(err error) *Error {
 		return &Error{Code: CodeHeldElsewhere, Message: err.Error(),
 			Hint: "wait for the other run to end; only one run per sync and project is allowed at a time", Err: err}
 	case errors.As(err, &state):
-		return &Error{Code: CodeState, Message: err.Error(), Hint: state.Hint, Err: err}
+		code := CodeState
+		if state.Kind == checkpoint.KindURL || state.Kind == checkpoint.KindVolatile { // mended in the configuration
+			code = CodeConfig
+		}
+		return &Error{Code: code, Message: err.Error(), Hint: state.Hint, Err: err}
 	case errors.Is(err, checkpoint.ErrFenced):
 		return &Error{Code: CodeState, Message: err.Error(), Err: err}
 	case errors.Is(err, pipeline.ErrUnclear):

@@ -22,7 +22,7 @@ type Pacer struct {
 }
 
 // A server that never answered is given up after so many tries.
-const firstTries = 4
+const firstTries = 3
 
 // Acquire waits for leave to start a request.
 func (p *Pacer) Acquire(ctx context.Context) error { return p.Limiter.Acquire(ctx) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
@@ -121,6 +122,7 @@ func (w *work) do(ctx context.Context) error {
 			return err
 		}
 	}
+	w.newColumns()
 	switch {
 	case w.opts.passing():
 		return w.pass(ctx)
@@ -130,6 +132,18 @@ func (w *work) do(ctx context.Context) error {
 		return w.resync(ctx)
 	}
 	return w.incremental(ctx)
+}
+
+// newColumns tells once of columns that the last run did not see.
+func (w *work) newColumns() {
+	if len(w.target.Columns) == 0 {
+		return
+	}
+	for _, name := range w.schema.Names() {
+		if !slices.Contains(w.target.Columns, name) {
+			w.note("column %q is new since the last run", name)
+		}
+	}
 }
 
 // allowed checks what was asked against what the sync permits.

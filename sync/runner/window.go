@@ -55,7 +55,7 @@ func (w *work) nextWindow(ctx context.Context) (*checkpoint.Window, error) {
 			return nil, err
 		}
 		w.notice(writer)
-		return &checkpoint.Window{From: from, To: to}, nil
+		return &checkpoint.Window{From: from, To: to, Writer: writer}, nil
 	}
 	if t.Mark.Kind != kind {
 		return nil, errorf(CodeConfig, fmt.Sprintf("name the former cursor column, or start afresh with `mixsync state reset %s`", w.sync.Name),
@@ -71,9 +71,8 @@ func (w *work) nextWindow(ctx context.Context) (*checkpoint.Window, error) {
 	}
 	if to == nil { // the mark's own row is gone, or is held behind a writer: re-read what lies behind it
 		to = &t.Mark.Text
-	} else {
-		w.notice(writer)
 	}
+	w.notice(writer)
 	back := w.before(mark)
 	if t.LedgerFrom != nil && back.Ticks < *t.LedgerFrom {
 		if w.sync.Cursor.LookbackSet {
@@ -88,7 +87,7 @@ func (w *work) nextWindow(ctx context.Context) (*checkpoint.Window, error) {
 			text = *from
 		}
 	}
-	return &checkpoint.Window{From: &text, To: to}, nil
+	return &checkpoint.Window{From: &text, To: to, Writer: writer}, nil
 }
 
 // resyncWindow reads everything again, up to a bound of its own.
@@ -102,7 +101,7 @@ func (w *work) resyncWindow(ctx context.Context) (*checkpoint.Window, error) {
 		return nil, err
 	}
 	w.notice(writer)
-	return &checkpoint.Window{From: from, To: to}, nil
+	return &checkpoint.Window{From: from, To: to, Writer: writer}, nil
 }
 
 // rangeWindow is what --start and --end ask for; rows that are too young to be

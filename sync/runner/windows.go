@@ -21,9 +21,8 @@ func (w *work) incremental(ctx context.Context) error {
 		return err
 	}
 	for _, run := range left {
-		w.report.Resumed = true
 		w.note("finishing the window of run %s first", run.ID)
-		if err := w.execute(ctx, run); err != nil {
+		if err := w.resume(ctx, run); err != nil {
 			return err
 		}
 	}
@@ -46,9 +45,8 @@ func (w *work) resync(ctx context.Context) error {
 		return err
 	}
 	if len(left) > 0 {
-		w.report.Resumed = true
 		w.note("going on with the resync of run %s", left[0].ID)
-		return w.execute(ctx, left[0])
+		return w.resume(ctx, left[0])
 	}
 	// The window of an unfinished incremental run lies within this one.
 	if run, err := w.lease.Unfinished(ctx, checkpoint.Incremental); err != nil {
@@ -84,8 +82,7 @@ func (w *work) ranged(ctx context.Context) error {
 	}
 	for _, run := range left {
 		if window != nil && same(run.Window.From, window.From) && same(run.Window.Before, window.Before) {
-			w.report.Resumed = true
-			return w.execute(ctx, run)
+			return w.resume(ctx, run)
 		}
 		if err := w.lease.Abandon(ctx, run.ID, because("another range was asked for")); err != nil {
 			return err
@@ -140,6 +137,16 @@ func (w *work) begin(ctx context.Context, kind string, window *checkpoint.Window
 	if empty {
 		w.report.RunID = run.ID
 		return w.lease.Finish(ctx, run, checkpoint.Outcome{Status: checkpoint.Succeeded, Columns: w.schema.Names(), MarkAfter: w.markText()})
+	}
+	return w.execute(ctx, run)
+}
+
+// resume takes up a run that an earlier invocation left unfinished.
+func (w *work) resume(ctx context.Context, run *checkpoint.Run) error {
+	w.report.Resumed = true
+	run.Fingerprint = w.plan.Fingerprint()
+	if err := w.lease.Begin(ctx, run); err != nil {
+		return err
 	}
 	return w.execute(ctx, run)
 }
