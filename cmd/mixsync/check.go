@@ -76,7 +76,7 @@ func (a *app) check(ctx context.Context, o checkOptions) error {
 			a.printJSON(map[string]any{"command": a.command, "ok": true, "offline": true, "syncs": []checkRow{}, "projects": []projectRow{}})
 			return nil
 		}
-		_, err := fmt.Fprintf(a.stdout, "%s: %d syncs, no fault found (offline)\n", a.config, len(file.Syncs))
+		_, err := fmt.Fprintf(a.stdout, "%s: %s, no fault found (offline)\n", a.config, plural(len(file.Syncs), "sync"))
 		return err
 	}
 	w := a.wiring(file)
@@ -130,7 +130,7 @@ func (a *app) checkSync(ctx context.Context, w *wiring, t target) *checkRow {
 		x, err = runner.Inspect(ctx, d, runnerSync(t))
 	}
 	if err != nil {
-		row.Error = a.locate(w.file, t.sync, a.explain(err))
+		row.Error = a.locate(w.file, t, a.explain(err))
 		return row
 	}
 	row.OK, row.Properties, row.Keys = true, x.Properties, x.Keys
@@ -178,7 +178,7 @@ func (a *app) printCheck(rows []*checkRow, projects []*projectRow) {
 	for _, r := range rows {
 		if r.Error != nil {
 			fmt.Fprintf(a.stdout, "%s → %s: FAULTY\n", r.Sync, r.Project)
-			fmt.Fprintf(a.stderr, "%s: ", r.Sync)
+			fmt.Fprintf(a.stderr, "%s → %s: ", r.Sync, r.Project)
 			printError(a.stderr, r.Error)
 			continue
 		}
@@ -191,7 +191,7 @@ func (a *app) printCheck(rows []*checkRow, projects []*projectRow) {
 			fmt.Fprintf(a.stdout, "  %s (%s)%s\n", p.Name, p.Type, from)
 		}
 		for _, warning := range r.Warnings {
-			fmt.Fprintf(a.stderr, "warning: %s: %s\n", r.Sync, warning)
+			fmt.Fprintf(a.stderr, "warning: %s → %s: %s\n", r.Sync, r.Project, warning)
 		}
 	}
 	for _, p := range projects {

@@ -47,7 +47,19 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return a.exit(err)
 	}
 	defer stop()
-	return a.exit(root.ExecuteContext(ctx))
+	cmd, err := root.ExecuteContextC(ctx)
+	if cmd != nil { // also where it was not called rightly, and so did not begin
+		a.command = strings.TrimPrefix(cmd.CommandPath(), "mixsync ")
+	}
+	return a.exit(err)
+}
+
+// commandPath is the command as it is typed.
+func (a *app) commandPath() string {
+	if a.command == "mixsync" {
+		return a.command
+	}
+	return "mixsync " + a.command
 }
 
 func (a *app) root() *cobra.Command {

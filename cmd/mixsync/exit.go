@@ -84,6 +84,7 @@ func (a *app) explain(err error) *runner.Error {
 		e := &runner.Error{Code: runner.CodeConfig, Message: bad.Error(), Err: err}
 		if len(bad.Faults) > 0 {
 			e.Where = bad.Faults[0].Position.String()
+			e.Hint = fmt.Sprintf("%d faults to mend; `mixsync check --offline` looks again without connecting", len(bad.Faults))
 			if len(bad.Faults) == 1 {
 				e.Message, e.Hint = bad.Faults[0].Path+": "+bad.Faults[0].Message, bad.Faults[0].Hint
 				e.Message = strings.TrimPrefix(e.Message, ": ")
@@ -91,7 +92,13 @@ func (a *app) explain(err error) *runner.Error {
 		}
 		return e
 	}
-	return runner.Classify(err)
+	e := runner.Classify(err)
+	if e.Code == runner.CodeUsage && e.Hint == "" {
+		hinted := *e
+		hinted.Hint = fmt.Sprintf("see `%s --help`", a.commandPath())
+		return &hinted
+	}
+	return e
 }
 
 // fault is one of several things wrong with a configuration, in JSON.

@@ -83,11 +83,11 @@ func (a *app) preview(ctx context.Context, o previewOptions) error {
 	defer w.close()
 	d, err := w.driver(ctx, s.Warehouse)
 	if err != nil {
-		return a.locate(file, s, a.explain(err))
+		return a.locate(file, t, a.explain(err))
 	}
 	samples, err := runner.Preview(ctx, d, runnerSync(t), o.n, where)
 	if err != nil {
-		return a.locate(file, s, a.explain(err))
+		return a.locate(file, t, a.explain(err))
 	}
 	rows := []previewRow{}
 	for _, x := range samples {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -10,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mixsync/mixsync/configs"
+	"github.com/mixsync/mixsync/connectors/mixpanel"
+	"github.com/mixsync/mixsync/connectors/warehouse"
 	"github.com/mixsync/mixsync/sync/checkpoint"
 	"github.com/mixsync/mixsync/sync/runner"
 )
@@ -137,7 +141,7 @@ func (a *app) runOne(stop *stopper, w *wiring, store *checkpoint.Store, live *wa
 	failed := func(err error) *runner.Report {
 		now := time.Now().UTC()
 		return &runner.Report{Sync: t.sync.Name, Project: t.project.Name, Mode: string(t.sync.Mode), Status: runner.Failed,
-			StartedAt: now, FinishedAt: now, Error: a.locate(w.file, t.sync, a.explain(err)), Counts: checkpoint.Counts{RejectCounts: map[string]int64{}}}
+			StartedAt: now, FinishedAt: now, Error: a.locate(w.file, t, a.explain(err)), Counts: checkpoint.Counts{RejectCounts: map[string]int64{}}}
 	}
 	r, err := w.runner(ctx, t)
 	if err != nil {
@@ -150,7 +154,7 @@ func (a *app) runOne(stop *stopper, w *wiring, store *checkpoint.Store, live *wa
 	defer live.remove(t.sync.Name, t.project.Name)
 	rep := r.Run(ctx, runnerSync(t), o)
 	if rep.Error != nil {
-		rep.Error = a.locate(w.file, t.sync, rep.Error)
+		rep.Error = a.locate(w.file, t, rep.Error)
 	}
 	return rep
 }
@@ -182,7 +186,7 @@ func (a *app) report(reports []*runner.Report, o runOptions, stop *stopper) erro
 			Syncs   []*runner.Report `json:"syncs"`
 		}{"run", ok, append([]*runner.Report{}, reports...)})
 	} else {
-		a.printReports(reports)
+		a.printReports(reports, code)
 	}
 	if code != exitDone {
 		return reported(code)
@@ -190,7 +194,7 @@ func (a *app) report(reports []*runner.Report, o runOptions, stop *stopper) erro
 	return nil
 }
 
-func (a *app) printReports(reports []*runner.Report) {
+func (a *app) printReports(reports []*runner.Report, code int) {
 	if len(reports) == 0 {
 		fmt.Fprintln(a.stdout, "no sync is due")
 		return
@@ -208,45 +212,76 @@ func (a *app) printReports(reports []*runner.Report) {
 	t.Flush()
 	for _, r := range reports {
 		if r.Status == runner.Partial {
-			fmt.Fprintf(a.stderr, "warning: %s: %d rows were rejected (%s); see `mixsync rejects list --sync %s`\n", r.Sync, r.Rejected, countsText(r.RejectCounts), r.Sync)
+			fmt.Fprintf(a.stderr, "warning: %s → %s: %d rows were rejected (%s); see `mixsync rejects list --sync %s`\n", r.Sync, r.Project, r.Rejected, countsText(r.RejectCounts), r.Sync)
 		}
-		if r.Error != nil {
-			fmt.Fprintf(a.stderr, "%s: ", r.Sync)
+		switch {
+		case r.Error == nil:
+		case r.Status == runner.Skipped && code != exitHeld: // others did what there was to do
+			fmt.Fprintf(a.stderr, "warning: %s → %s: skipped: %s\n", r.Sync, r.Project, r.Error.Message)
+		default:
+			fmt.Fprintf(a.stderr, "%s → %s: ", r.Sync, r.Project)
 			printError(a.stderr, r.Error)
 		}
 	}
 }
 
 // locate gives an error of a sync its place in the YAML.
-func (a *app) locate(file *configs.File, s *configs.Sync, e *runner.Error) *runner.Error {
+func (a *app) locate(file *configs.File, t target, e *runner.Error) *runner.Error {
 	if e.Where != "" {
 		return e
 	}
+	s, located := t.sync, *e
 	if len(e.Faults) == 0 {
-		if e.Code == runner.CodeConfig {
-			if p, ok := file.Where("syncs." + s.Name); ok {
-				e.Where = p.String()
+		if path := blame(t, e); path != "" {
+			if p, ok := file.Where(path); ok {
+				located.Where = p.String()
 			}
 		}
-		return e
+		return &located
 	}
-	located := *e
-	located.Message = ""
+	lines := make([]string, len(e.Faults))
 	for i, f := range e.Faults {
 		path := "syncs." + s.Name + "." + f.Path
 		where := path
 		if p, ok := file.Where(path); ok {
 			where = p.String()
 		}
+		lines[i] = path + ": " + f.Message
 		if i == 0 {
 			located.Where = where
 		} else {
-			located.Message += "\n" + where + ": "
+			lines[i] = where + ": " + lines[i]
 		}
-		located.Message += path + ": " + f.Message
-		if f.Hint != "" && i > 0 {
-			located.Message += " (" + f.Hint + ")"
+		if f.Hint != "" && len(e.Faults) > 1 {
+			lines[i] += "\n    hint: " + f.Hint
 		}
 	}
+	located.Message = strings.Join(lines, "\n")
+	if len(lines) > 1 {
+		located.Hint = fmt.Sprintf("%d faults to mend; `mixsync check` looks again and sends nothing", len(lines))
+	}
 	return &located
+}
+
+// blame is the path in the YAML of what an error is about; "" if it is not
+// about the configuration.
+func blame(t target, e *runner.Error) string {
+	var (
+		wh *warehouse.Error
+		mp *mixpanel.Error
+	)
+	switch {
+	case errors.As(e.Err, &mp) && (mp.Credentials || mp.Unreachable):
+		return "projects." + t.project.Name
+	case errors.As(e.Err, &wh) && wh.Class == warehouse.ClassSchema:
+		if t.sync.Query != "" {
+			return "syncs." + t.sync.Name + ".query"
+		}
+		return "syncs." + t.sync.Name + ".table"
+	case errors.As(e.Err, &wh) && (wh.Class == warehouse.ClassConfig || wh.Class == warehouse.ClassUnreachable || wh.Class == warehouse.ClassCredentials):
+		return "warehouses." + t.sync.Warehouse
+	case e.Code == runner.CodeConfig:
+		return "syncs." + t.sync.Name
+	}
+	return ""
 }

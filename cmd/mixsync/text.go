@@ -39,6 +39,13 @@ func countsText(m map[string]int64) string {
 	return strings.Join(parts, ", ")
 }
 
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 func orDash(s *string) string {
 	if s == nil || *s == "" {
 		return "-"
