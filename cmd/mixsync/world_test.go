@@ -290,9 +290,9 @@ func (w *world) mark(name string) string {
 	return *x.Syncs[0].Mark
 }
 
-// saved returns the newest run of a sync as the state has it, whatever became
-// of its process.
-func (w *world) saved(name string) *checkpoint.Run {
+// saved returns the runs of a sync as the state has them, newest first,
+// whatever became of their processes.
+func (w *world) saved(name string) []*checkpoint.Run {
 	w.t.Helper()
 	ctx := w.t.Context()
 	s, err := checkpoint.Open(ctx, "sqlite:"+w.state, checkpoint.Options{ReadOnly: true})
@@ -303,14 +303,11 @@ func (w *world) saved(name string) *checkpoint.Run {
 		w.t.Fatal(err)
 	}
 	defer s.Close()
-	runs, err := s.Runs(ctx, checkpoint.RunFilter{Sync: name, Limit: 1})
+	runs, err := s.Runs(ctx, checkpoint.RunFilter{Sync: name})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if len(runs) == 0 {
-		return nil
-	}
-	return runs[0]
+	return runs
 }
 
 // await polls until cond holds; it is false if the process ends before.

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/mixsync/mixsync/connectors/mixpanel"
@@ -55,7 +56,8 @@ type encoder struct {
 	sent   map[uint64]uint64
 	free   chan *note
 	out    mapping.Row
-	twins  []int
+	twins  []int // of the batch, those still to come
+	ranks  []int // of the batch's twins: how many rows of the same place came before
 	heldAt *heldAt
 }
 
@@ -76,6 +78,7 @@ func (e *encoder) Open(ctx context.Context, b *warehouse.Batch) (pipeline.Note, 
 		e.last = b.Position
 	}
 	e.batch, e.note, e.twins = b, n, b.Twins
+	e.rank()
 	e.judge.rows.Add(n.rows)
 	if err := e.recall(ctx); err != nil {
 		return nil, err
@@ -108,23 +111,35 @@ func (e *encoder) recall(ctx context.Context) error {
 	return nil
 }
 
+// rank counts the twins of each place, across batches.
+func (e *encoder) rank() {
+	e.ranks = e.ranks[:0]
+	for i, row := range e.batch.Twins {
+		rank := 1
+		switch {
+		case row == 0 && e.note.before != nil:
+			rank = e.note.before.Seen
+		case i > 0 && e.batch.Twins[i-1] == row-1:
+			rank = e.ranks[i-1] + 1
+		}
+		e.ranks = append(e.ranks, rank)
+	}
+}
+
 // rowKey is the row's key in ledger and hashes. Rows without a usable key of
-// their own (NULL, twins) go by their whole content, so that they are known
-// again without standing in for another row.
+// their own must be known again without standing in for another row: one with a
+// NULL goes by its whole content, a twin by the key and how many came before it,
+// since the warehouse may return twins in another order each time.
 func (e *encoder) rowKey(row int) uint64 {
-	if e.keyless(row) {
+	if i, twin := slices.BinarySearch(e.batch.Twins, row); twin {
+		text := binary.BigEndian.AppendUint64([]byte("twin\x00"), e.plan.KeyHash(e.batch, row))
+		sum := sha256.Sum256(binary.BigEndian.AppendUint64(text, uint64(e.ranks[i])))
+		return binary.BigEndian.Uint64(sum[:])
+	}
+	if e.plan.KeyHasNull(e.batch, row) {
 		return e.contentHash(row)
 	}
 	return e.plan.KeyHash(e.batch, row)
-}
-
-func (e *encoder) keyless(row int) bool {
-	for _, t := range e.batch.Twins {
-		if t == row {
-			return true
-		}
-	}
-	return e.plan.KeyHasNull(e.batch, row)
 }
 
 func (e *encoder) contentHash(row int) uint64 {
@@ -222,7 +237,11 @@ func (e *encoder) reject(row int, bad *mapping.Reject) {
 	n := e.note
 	defer n.skipKey()
 	payload := e.plan.Payload(e.batch, row, nil)
-	sum := sha256.Sum256(append(append([]byte(bad.Code), 0), payload...))
+	news := append([]byte(bad.Code), 0)
+	if bad.Code != mapping.CodeDuplicateKey { // which of the twins it is does not matter
+		news = append(news, payload...)
+	}
+	sum := sha256.Sum256(news)
 	key := e.rowKey(row)
 	if !e.remember(row, key, binary.BigEndian.Uint64(sum[:]), true) {
 		n.unchanged++
