@@ -28,7 +28,7 @@ type keyShard struct {
 }
 
 const (
-	chunkBits = 15
+	chunkBits = 12 // small, so that 256 half-empty ones are nothing
 	chunkSize = 1 << chunkBits
 )
 
