@@ -52,9 +52,7 @@ func (s *Server) Reset() {
 	s.requests = ring[Request]{cap: s.options.MaxLog}
 	s.problems = ring[Violation]{cap: s.options.MaxLog}
 	s.busy = map[string]int{}
-	if err := s.faults.set(s.options.Faults, false); err != nil {
-		s.invalid = err
-	}
+	_ = s.faults.set(s.options.Faults, false) // New has validated them
 }
 
 // SetFaults replaces the faults; an empty Faults ends all trouble.
