@@ -19,19 +19,19 @@ import (
 
 // segmentInfo is a ledger row without its entries.
 type segmentInfo struct {
-	seq, age, entries, filed, cursorMin, cursorMax int64
+	seq, entries, filed, cursorMax int64
 }
 
 // listSegments lists a target's segments, newest first, and the cursor from
 // which on entries count.
 func listSegments(ctx context.Context, db querier, target int64) (list []segmentInfo, floor int64, err error) {
 	floor = math.MinInt64
-	err = each(ctx, db, `SELECT l.seq, l.age, l.entries, l.filed, l.cursor_min, l.cursor_max, t.ledger_from
-		FROM ledger l JOIN targets t ON t.id = l.target_id WHERE l.target_id = ? ORDER BY l.age DESC`,
+	err = each(ctx, db, `SELECT l.seq, l.entries, l.filed, l.cursor_max, t.ledger_from
+		FROM ledger l JOIN targets t ON t.id = l.target_id WHERE l.target_id = ? ORDER BY l.seq DESC`,
 		[]any{target}, func(rows *sql.Rows) error {
 			var i segmentInfo
 			var from sql.NullInt64
-			err := rows.Scan(&i.seq, &i.age, &i.entries, &i.filed, &i.cursorMin, &i.cursorMax, &from)
+			err := rows.Scan(&i.seq, &i.entries, &i.filed, &i.cursorMax, &from)
 			if from.Valid {
 				floor = from.Int64
 			}
@@ -141,32 +141,28 @@ func (s *Store) addLedger(ctx context.Context, tx *sql.Tx, target int64, items [
 	}
 	// A Save may be larger than a segment should be.
 	for portion := range slices.Chunk(items, maxSegment) {
-		if err := insertSegment(ctx, tx, target, portion, 0); err != nil {
+		if err := insertSegment(ctx, tx, target, portion); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// insertSegment adds a segment of an age, 0 for one newer than all others.
-func insertSegment(ctx context.Context, tx *sql.Tx, target int64, items []item, age int64) error {
-	i := segmentInfo{entries: int64(len(items)), cursorMin: math.MaxInt64, cursorMax: math.MinInt64}
+func insertSegment(ctx context.Context, tx *sql.Tx, target int64, items []item) error {
+	i := segmentInfo{entries: int64(len(items)), cursorMax: math.MinInt64}
 	for _, it := range items {
 		if it.filed == forgotten {
 			continue
 		}
 		i.filed = max(i.filed, int64(it.filed))
-		i.cursorMin, i.cursorMax = min(i.cursorMin, it.cursor), max(i.cursorMax, it.cursor)
+		i.cursorMax = max(i.cursorMax, it.cursor)
 	}
 	err := tx.QueryRowContext(ctx, `UPDATE targets SET ledger_seq = ledger_seq + 1 WHERE id = ? RETURNING ledger_seq`, target).Scan(&i.seq)
 	if err != nil {
 		return err
 	}
-	if age == 0 {
-		age = i.seq
-	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO ledger (target_id, seq, age, entries, filed, cursor_min, cursor_max, packed)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, target, i.seq, age, i.entries, i.filed, i.cursorMin, i.cursorMax, []byte(pack(items)))
+	_, err = tx.ExecContext(ctx, `INSERT INTO ledger (target_id, seq, entries, filed, cursor_max, packed) VALUES (?, ?, ?, ?, ?, ?)`,
+		target, i.seq, i.entries, i.filed, i.cursorMax, []byte(pack(items)))
 	return err
 }
 
@@ -177,7 +173,8 @@ func deleteSegment(ctx context.Context, tx *sql.Tx, target, seq int64) error {
 
 // pruneLedger declares the ledger complete from a cursor on. Entries below it
 // are no longer found. Their space is given back from the oldest segment on,
-// which alone hides nothing: once all, or about half, of it is below.
+// which alone hides nothing, once all of it is below: where cursors grow with
+// time, a ledger takes at most about four times the space of what is found in it.
 func (s *Store) pruneLedger(ctx context.Context, tx *sql.Tx, target, from int64) error {
 	if _, err := tx.ExecContext(ctx, `UPDATE targets SET ledger_from = ? WHERE id = ?`, from, target); err != nil {
 		return err
@@ -187,28 +184,11 @@ func (s *Store) pruneLedger(ctx context.Context, tx *sql.Tx, target, from int64)
 		return err
 	}
 	for _, oldest := range slices.Backward(list) {
-		// As floats, because the span of two int64 may not be one.
-		below := float64(from) - float64(oldest.cursorMin)
-		if oldest.cursorMax >= from && below < (float64(oldest.cursorMax)-float64(oldest.cursorMin))/2 || below <= 0 {
-			return nil
-		}
-		var kept []item
 		if oldest.cursorMax >= from {
-			seg, err := s.segment(ctx, tx, target, oldest)
-			if err != nil {
-				return err
-			}
-			for n := range seg.len() {
-				if it := seg.item(n); it.cursor >= from && it.filed != forgotten {
-					kept = append(kept, it)
-				}
-			}
+			break
 		}
 		if err := deleteSegment(ctx, tx, target, oldest.seq); err != nil {
 			return err
-		}
-		if len(kept) > 0 {
-			return insertSegment(ctx, tx, target, kept, oldest.age)
 		}
 	}
 	return nil

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,55 +18,6 @@ const unfinished = `('running', 'failed', 'interrupted')`
 
 // keepRuns is how many runs of a target are remembered.
 const keepRuns = 1000
-
-const runColumns = `r.id, r.target_id, r.kind, r.status, r.bounds, r.shape, r.seq, r.position, r.counts,
-	r.started_at, r.finished_at, r.mark_before, r.mark_after, r.error`
-
-// RunFilter selects runs; zero fields select all.
-type RunFilter struct {
-	TargetID int64
-	Sync     string
-	Project  string
-	Status   string
-	Limit    int
-}
-
-// Runs loads runs, newest first.
-func (s *Store) Runs(ctx context.Context, f RunFilter) ([]*Run, error) {
-	var w where
-	w.add("r.target_id = ?", f.TargetID, f.TargetID != 0)
-	w.add("t.sync = ?", f.Sync, f.Sync != "")
-	w.add("t.project = ?", f.Project, f.Project != "")
-	w.add("r.status = ?", f.Status, f.Status != "")
-	var all []*Run
-	err := each(ctx, s.r, `SELECT `+runColumns+` FROM runs r JOIN targets t ON t.id = r.target_id`+
-		w.clause()+` ORDER BY r.started_at DESC, r.seq DESC`+limit(f.Limit), w.args, func(rows *sql.Rows) error {
-		r, err := scanRun(rows)
-		all = append(all, r)
-		return err
-	})
-	return all, s.fail("load runs", err)
-}
-
-// Run loads one run; nil when there is none of that id.
-func (s *Store) Run(ctx context.Context, id string) (*Run, error) {
-	return s.oneRun(ctx, `WHERE r.id = ?`, id)
-}
-
-// Unfinished returns the newest run of a kind whose window is not finished, nil
-// if there is none. One that is running is a dead process's.
-func (l *Lease) Unfinished(ctx context.Context, kind string) (*Run, error) {
-	return l.s.oneRun(ctx, `WHERE r.target_id = ? AND r.kind = ? AND r.status IN `+unfinished+` ORDER BY r.seq DESC LIMIT 1`,
-		l.target.ID, kind)
-}
-
-func (s *Store) oneRun(ctx context.Context, where string, args ...any) (*Run, error) {
-	r, err := scanRun(s.r.QueryRowContext(ctx, `SELECT `+runColumns+` FROM runs r `+where, args...))
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	return r, s.fail("load run", err)
-}
 
 // Begin starts a run: it fills ID, TargetID, Seq, Status and StartedAt. A run
 // that has an ID, from Unfinished, is taken up again with the window, shape and
@@ -307,43 +256,6 @@ func (l *Lease) markSent(ctx context.Context, tx *sql.Tx, c Counts) error {
 	return err
 }
 
-func scanRun(row interface{ Scan(...any) error }) (*Run, error) {
-	var (
-		r                Run
-		bounds, counts   string
-		position, before sql.NullString
-		after, fault     sql.NullString
-		started          int64
-		finished         sql.NullInt64
-	)
-	err := row.Scan(&r.ID, &r.TargetID, &r.Kind, &r.Status, &bounds, &r.Shape, &r.Seq, &position, &counts,
-		&started, &finished, &before, &after, &fault)
-	if err != nil {
-		return nil, err
-	}
-	errs := []error{json.Unmarshal([]byte(bounds), &r.Window), json.Unmarshal([]byte(counts), &r.Counts)}
-	if position.Valid {
-		r.Position = new(warehouse.Position)
-		errs = append(errs, json.Unmarshal([]byte(position.String), r.Position))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("run %s: %w", r.ID, err)
-	}
-	r.StartedAt = micros(started)
-	if finished.Valid {
-		at := micros(finished.Int64)
-		r.FinishedAt = &at
-	}
-	if before.Valid {
-		r.MarkBefore = &before.String
-	}
-	if after.Valid {
-		r.MarkAfter = &after.String
-	}
-	r.Error = jsonOf(fault)
-	return &r, nil
-}
-
 // runJSON encodes the parts of a run that are kept as JSON.
 func runJSON(r *Run) (bounds string, position sql.NullString, counts string, err error) {
 	b, err1 := json.Marshal(r.Window)
@@ -368,30 +280,4 @@ func bit(on bool) int {
 		return 1
 	}
 	return 0
-}
-
-// where collects the conditions of a filter.
-type where struct {
-	terms []string
-	args  []any
-}
-
-func (w *where) add(term string, arg any, used bool) {
-	if used {
-		w.terms, w.args = append(w.terms, term), append(w.args, arg)
-	}
-}
-
-func (w *where) clause() string {
-	if len(w.terms) == 0 {
-		return ""
-	}
-	return " WHERE " + strings.Join(w.terms, " AND ")
-}
-
-func limit(n int) string {
-	if n <= 0 {
-		return ""
-	}
-	return fmt.Sprintf(" LIMIT %d", n)
 }

@@ -55,15 +55,12 @@ CREATE UNIQUE INDEX runs_unfinished ON runs (target_id, kind)
 
 CREATE TABLE ledger (
   target_id  BIGINT NOT NULL REFERENCES targets (id),
-  seq        BIGINT NOT NULL, -- names the segment for good
-  age        BIGINT NOT NULL, -- a greater one hides what smaller ones say of a key
+  seq        BIGINT NOT NULL, -- a greater one hides what smaller ones say of a key
   entries    BIGINT NOT NULL,
   filed      BIGINT NOT NULL, -- newest run that filed a row in it, 0 when none did
-  cursor_min BIGINT NOT NULL,
   cursor_max BIGINT NOT NULL,
   packed     {bytes} NOT NULL,
-  PRIMARY KEY (target_id, seq),
-  UNIQUE (target_id, age)
+  PRIMARY KEY (target_id, seq)
 );
 
 CREATE TABLE hashes (

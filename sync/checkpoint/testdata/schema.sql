@@ -16,15 +16,12 @@ CREATE TABLE leases (
 );
 CREATE TABLE ledger (
   target_id  BIGINT NOT NULL REFERENCES targets (id),
-  seq        BIGINT NOT NULL, -- names the segment for good
-  age        BIGINT NOT NULL, -- a greater one hides what smaller ones say of a key
+  seq        BIGINT NOT NULL, -- a greater one hides what smaller ones say of a key
   entries    BIGINT NOT NULL,
   filed      BIGINT NOT NULL, -- newest run that filed a row in it, 0 when none did
-  cursor_min BIGINT NOT NULL,
   cursor_max BIGINT NOT NULL,
   packed     BLOB NOT NULL,
-  PRIMARY KEY (target_id, seq),
-  UNIQUE (target_id, age)
+  PRIMARY KEY (target_id, seq)
 );
 CREATE TABLE rejects (
   id         TEXT   NOT NULL PRIMARY KEY,
