@@ -9,12 +9,12 @@ import (
 //
 // Where clocks are put forward, a time that never was is read by the offset
 // before the change; where they are put back, a time that was twice is read by
-// the offset after it. Postgres does the same. The stretch of clock times with
-// one offset that was looked up last is kept: rows that lie close in time, as
-// they mostly do, cost two comparisons.
+// the offset after it. Postgres does the same. A stretch of clock times with one
+// offset is kept: rows that lie close in time, as they mostly do, cost two
+// comparisons.
 type zone struct {
 	loc    *time.Location
-	lo, hi int64 // seconds by the clock: [lo, hi) has the offset
+	lo, hi int64 // seconds by the clock: all of [lo, hi) have the offset
 	offset int64 // seconds east of UTC
 }
 
@@ -30,32 +30,38 @@ func (z *zone) utc(micros int64) int64 {
 	return micros - z.offset*1_000_000
 }
 
-// find looks up the stretch that a second by the clock belongs to. A stretch
-// begins at its first clock time by its own offset and ends where the next
-// begins by that one's: so they neither overlap nor leave gaps.
+// day is more than any offset, and less than the time between two changes.
+const day = 24 * 60 * 60
+
+// find looks up the offset for a second by the clock, which was or will be
+// reached within a day of the same second of UTC.
 func (z *zone) find(wall int64) {
-	t := time.Unix(wall, 0)
-	for {
-		start, end := t.In(z.loc).ZoneBounds()
-		_, offset := t.In(z.loc).Zone()
-		z.offset = int64(offset)
-		z.lo, z.hi = math.MinInt64, math.MaxInt64
-		if !start.IsZero() {
-			z.lo = start.Unix() + z.offset
-		}
-		if !end.IsZero() {
-			_, next := end.Zone()
-			z.hi = end.Unix() + int64(next)
-		}
-		switch {
-		case wall < z.lo:
-			t = start.Add(-time.Second)
-		case wall >= z.hi:
-			t = end
-		default:
-			return
-		}
+	before, after := z.at(wall-day), z.at(wall+day)
+	z.offset = before
+	if before != after && z.at(wall-after) == after {
+		z.offset = after
 	}
+	// Within the bounds that the library gives, less a day for the changes at
+	// both ends, the offset is one. The bounds may be closer than they need be,
+	// and near the end of a leap year they miss the time itself, so they are
+	// good for remembering only.
+	start, end := time.Unix(wall-z.offset, 0).In(z.loc).ZoneBounds()
+	z.lo, z.hi = math.MinInt64, math.MaxInt64
+	if !start.IsZero() {
+		z.lo = start.Unix() + z.offset + day
+	}
+	if !end.IsZero() {
+		z.hi = end.Unix() + z.offset - day
+	}
+	if wall < z.lo || wall >= z.hi {
+		z.lo, z.hi = wall, wall+1
+	}
+}
+
+// at is the offset at a second of UTC.
+func (z *zone) at(second int64) int64 {
+	_, offset := time.Unix(second, 0).In(z.loc).Zone()
+	return int64(offset)
 }
 
 func floorDiv(a, b int64) int64 {

@@ -347,6 +347,8 @@ func FuzzTime(f *testing.F) {
 		if sub < 0 || sub > 999 {
 			return
 		}
+		decodeString(t, appendjson.Time(nil, micros, sub))
+		decodeString(t, appendjson.Date(nil, micros))
 		got := decodeString(t, appendjson.Timestamp(nil, micros, sub))
 		want := time.UnixMicro(micros).UTC().Add(time.Duration(sub))
 		if y := want.Year(); y < 0 || y > 9999 {

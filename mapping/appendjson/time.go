@@ -17,7 +17,13 @@ func Date(dst []byte, days int64) []byte {
 
 // Time appends microseconds since midnight, and nanoseconds beyond them, as
 // "12:34:56.789". The fraction is there when it is not zero, without trailing zeros.
+// What is not within a day, whose end may be 24:00, is taken modulo one.
 func Time(dst []byte, micros int64, sub int16) []byte {
+	if micros < 0 || micros > microsPerDay {
+		if micros %= microsPerDay; micros < 0 {
+			micros += microsPerDay
+		}
+	}
 	dst = append(dst, '"')
 	dst = appendClock(dst, micros, sub)
 	return append(dst, '"')
