@@ -68,6 +68,9 @@ func Classify(err error) *Error {
 		return &Error{Code: CodeConfig, Message: faults.Error(), Hint: hint, Faults: faults, Err: err}
 	case errors.As(err, &wh):
 		return &Error{Code: warehouseCode(wh.Class), Message: err.Error(), Hint: wh.Hint, Err: err}
+	case errors.Is(err, pipeline.ErrUnclear): // before the answer it quotes
+		return &Error{Code: CodeRefused, Message: err.Error(),
+			Hint: "the mark stays before the batch; run again, and if it persists ask Mixpanel support with the answer quoted here", Err: err}
 	case errors.As(err, &mp):
 		code := CodeRefused
 		switch {
@@ -88,9 +91,6 @@ func Classify(err error) *Error {
 		return &Error{Code: code, Message: err.Error(), Hint: state.Hint, Err: err}
 	case errors.Is(err, checkpoint.ErrFenced):
 		return &Error{Code: CodeState, Message: err.Error(), Err: err}
-	case errors.Is(err, pipeline.ErrUnclear):
-		return &Error{Code: CodeRefused, Message: err.Error(),
-			Hint: "the mark stays before the batch; run again, and if it persists ask Mixpanel support with the answer quoted here", Err: err}
 	}
 	return &Error{Code: CodeInternal, Message: err.Error(), Err: err}
 }
