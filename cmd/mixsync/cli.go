@@ -77,12 +77,8 @@ Start with:  mixsync check      does the configuration fit the warehouse?
 			a.command = strings.TrimPrefix(cmd.CommandPath(), "mixsync ")
 			return a.globals()
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usage(cmd, "unknown command %q", args[0])
-			}
-			return cmd.Help()
-		},
+		Args: subcommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, "%v", err) })
 	f := root.PersistentFlags()
@@ -98,6 +94,11 @@ Start with:  mixsync check      does the configuration fit the warehouse?
 	)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			cmd.Args, cmd.RunE = subcommand, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 	return root
 }
 
@@ -168,7 +169,21 @@ func usage(cmd *cobra.Command, format string, args ...any) error {
 	return e
 }
 
-// noArgs, exactArgs: cobra's validators with our exit code.
+// subcommand is for commands that do nothing by themselves: an argument is the
+// name of a command that does not exist.
+func subcommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := usage(cmd, "unknown command %q for %q", args[0], cmd.CommandPath())
+	cmd.SuggestionsMinimumDistance = 2
+	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+		return withHint(err, fmt.Sprintf("did you mean %q?", like[0]))
+	}
+	return err
+}
+
+// noArgs, oneArg: cobra's validators with our exit code.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usage(cmd, "%s takes no argument, but got %q", cmd.CommandPath(), args[0])

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mixsync/mixsync/connectors/warehouse"
 	"github.com/mixsync/mixsync/sync/runner"
 )
 
@@ -86,6 +88,9 @@ func (a *app) preview(ctx context.Context, o previewOptions) error {
 		return a.locate(file, t, a.explain(err))
 	}
 	samples, err := runner.Preview(ctx, d, runnerSync(t), o.n, where)
+	if wh := (*warehouse.Error)(nil); len(where) > 0 && errors.As(err, &wh) && wh.Class == warehouse.ClassQuery {
+		return withHint(usageError("--key: %v", err), "write a value of the column's type")
+	}
 	if err != nil {
 		return a.locate(file, t, a.explain(err))
 	}

@@ -31,7 +31,7 @@ func (o *rejectOptions) filter() checkpoint.RejectFilter {
 
 func (a *app) rejectsCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "rejects", Short: "The rows that could not be sent, and why", Args: noArgs,
+		Use: "rejects", Short: "The rows that could not be sent, and why", Args: subcommand,
 		Long: `Rows that cannot be sent, or that Mixpanel refused, are kept with their reason.
 A row that is mended in the warehouse goes with the next run that reads it, and
 its reject is settled by that.`,
@@ -174,6 +174,6 @@ func (a *app) rejectsDrop(ctx context.Context, o *rejectOptions, ids []string) e
 		a.printJSON(map[string]any{"command": a.command, "ok": true, "dropped": n})
 		return nil
 	}
-	_, err = fmt.Fprintf(a.stdout, "%d rejects dropped\n", n)
+	_, err = fmt.Fprintf(a.stdout, "%s dropped\n", plural(int(n), "reject"))
 	return err
 }

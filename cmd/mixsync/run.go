@@ -210,6 +210,9 @@ func (a *app) printReports(reports []*runner.Report, code int) {
 			mark, r.FinishedAt.Sub(r.StartedAt).Round(time.Millisecond))
 	}
 	t.Flush()
+	if reports[0].DryRun {
+		fmt.Fprintln(a.stderr, "dry run: nothing was sent and nothing saved; accepted are the rows that would be sent")
+	}
 	for _, r := range reports {
 		if r.Status == runner.Partial {
 			fmt.Fprintf(a.stderr, "warning: %s → %s: %d rows were rejected (%s); see `mixsync rejects list --sync %s`\n", r.Sync, r.Project, r.Rejected, countsText(r.RejectCounts), r.Sync)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -52,7 +53,8 @@ const (
 //	finish CODE              waits for it
 //	shop                     makes and fills tables
 //	psql SQL…                runs SQL
-//	locked ROLE PASSWORD     lets ROLE in by PASSWORD alone: a server of its own, LOCKED_DSN without a password
+//	locked ROLE PASSWORD     lets ROLE in by PASSWORD alone: a server of its own, LOCKED_HOST
+//	reader TABLE…            makes a role that may read these tables and nothing else: READER_DSN
 //	emulator [-FLAG…]        starts an emulated project in place of the last; see `emulator -h`
 //	emulator stop|faults JSON
 //	emulator hold|release    lets no events in for a while; `await held=1` waits for some
@@ -60,6 +62,7 @@ const (
 //	await COUNT=N            until it got as many
 //	json PATH VALUE          the value at PATH of stdout, a JSON text; ~VALUE is a pattern
 //	keys PATH NAME…          the names of the object's members at PATH, all of them
+//	save PATH VAR            the value at PATH of stdout, into the environment
 //	hide TEXT                is a secret from now on
 //
 // Whatever a script is about, every run of mixsync is held to what is true of
@@ -72,7 +75,7 @@ func TestScripts(t *testing.T) {
 			"mix": cmdMix, "start": cmdStart, "signal": cmdSignal, "finish": cmdFinish,
 			"shop": cmdShop, "psql": cmdPsql, "locked": cmdLocked,
 			"emulator": cmdEmulator, "sent": cmdSent, "await": cmdAwait,
-			"json": cmdJSON, "keys": cmdKeys, "hide": cmdHide,
+			"json": cmdJSON, "keys": cmdKeys, "save": cmdSave, "hide": cmdHide, "reader": cmdReader,
 		},
 	})
 }
@@ -336,6 +339,22 @@ func cmdPsql(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(postgrestest.Exec(of(ts).tb.Context(), ts.Getenv("DSN"), strings.Join(args, " ")))
 }
 
+func cmdReader(ts *testscript.TestScript, _ bool, args []string) {
+	s, dsn := of(ts), ts.Getenv("DSN")
+	u, err := url.Parse(dsn)
+	ts.Check(err)
+	role := "reader_of_" + strings.TrimPrefix(u.Path, "/")
+	const password = "reader-pass-5e10d2"
+	ts.Check(postgrestest.Exec(s.tb.Context(), dsn, fmt.Sprintf(
+		"CREATE ROLE %[1]s LOGIN PASSWORD '%[2]s'; GRANT USAGE ON SCHEMA app, crm TO %[1]s; GRANT SELECT ON %[3]s TO %[1]s", role, password, strings.Join(args, ", "))))
+	ts.Defer(func() {
+		ts.Check(postgrestest.Exec(context.WithoutCancel(s.tb.Context()), dsn, fmt.Sprintf("DROP OWNED BY %[1]s; DROP ROLE %[1]s", role)))
+	})
+	u.User = url.UserPassword(role, password)
+	ts.Setenv("READER_DSN", u.String())
+	s.secrets = append(s.secrets, password)
+}
+
 func cmdLocked(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: locked ROLE PASSWORD")
@@ -549,6 +568,13 @@ func cmdJSON(ts *testscript.TestScript, neg bool, args []string) {
 	if same == neg {
 		ts.Fatalf("%s is %s", args[0], got)
 	}
+}
+
+func cmdSave(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: save PATH VAR")
+	}
+	ts.Setenv(args[1], fmt.Sprint(at(ts, args[0])))
 }
 
 func cmdKeys(ts *testscript.TestScript, _ bool, args []string) {

@@ -28,7 +28,7 @@ func (a *app) openState(ctx context.Context, file *configs.File, o checkpoint.Op
 
 func (a *app) stateCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "state", Short: "Show, set or reset marks by hand", Args: noArgs,
+		Use: "state", Short: "Show, set or reset marks by hand", Args: subcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var show, reset selection
@@ -45,7 +45,7 @@ func (a *app) stateCommand() *cobra.Command {
 		},
 	}
 	w := &cobra.Command{
-		Use: "set SYNC --mark T", Short: "Set the mark: the next run reads from there, less the lookback", Args: oneArg("the name of a sync"), ValidArgsFunction: a.completeSyncs,
+		Use: "set SYNC --mark T", Short: "Set the mark: the next run reads from there on", Args: oneArg("the name of a sync"), ValidArgsFunction: a.completeSyncs,
 		Long: `Set the mark of a sync by hand. An unfinished run is given up, and what was
 sent before is not remembered: rows after the mark are sent (again). Mixpanel
 drops the events that it has already, because their insert ids are the same.`,

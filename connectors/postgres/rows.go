@@ -32,7 +32,8 @@ func (d *Driver) Query(ctx context.Context, sql string, args ...string) (warehou
 	return &rows{driver: d, conn: conn, stopped: running.Err, cancel: cancel, result: result, schema: schema, types: types}, nil
 }
 
-// Describe returns the columns of a query without running it.
+// Describe returns the columns of a query without running it. Planning it as
+// well tells whether the role may read what the query names.
 func (d *Driver) Describe(ctx context.Context, sql string) (*warehouse.Schema, error) {
 	conn, err := d.begin(ctx)
 	if err != nil {
@@ -40,6 +41,10 @@ func (d *Driver) Describe(ctx context.Context, sql string) (*warehouse.Schema, e
 	}
 	_, schema, err := prepare(ctx, conn, sql)
 	if err != nil {
+		hangUp(conn)
+		return nil, err
+	}
+	if _, err := askOn(ctx, conn, "EXPLAIN "+sql); err != nil {
 		hangUp(conn)
 		return nil, err
 	}

@@ -26,12 +26,13 @@ type memory interface {
 // encoder decides what becomes of each row: record, reject, or nothing because
 // the same was sent before.
 type encoder struct {
-	plan   *mapping.Plan
-	sync   *Sync
-	target *checkpoint.Target
-	run    *checkpoint.Run
-	memory memory
-	judge  *judge
+	plan    *mapping.Plan
+	sync    *Sync
+	target  *checkpoint.Target
+	run     *checkpoint.Run
+	memory  memory
+	judge   *judge
+	unsaved *unsaved
 
 	cursor int // index of the cursor column, -1 without one
 
@@ -72,6 +73,7 @@ func (e *encoder) Open(ctx context.Context, b *warehouse.Batch) (pipeline.Note, 
 	default:
 		n = &note{enc: e}
 	}
+	e.unsaved.add(n)
 	n.rows = int64(b.Len())
 	n.before = e.last
 	if b.Position != nil {
@@ -249,7 +251,7 @@ func (e *encoder) reject(row int, bad *mapping.Reject) {
 	}
 	x := e.filed(e.plan.Key(e.batch, row, nil), key, bad.Code, bad.Field, bad.Message, payload)
 	n.rejects = append(n.rejects, x)
-	e.judge.reject()
+	e.judge.reject(bad.Code)
 }
 
 // refusal is the reject of a record that Mixpanel did not store. The key and the

@@ -38,6 +38,11 @@ func (w *work) execute(ctx context.Context, run *checkpoint.Run) error {
 	if errors.Is(err, checkpoint.ErrFenced) {
 		return err // it is no longer ours to write down
 	}
+	if stopped := (*Error)(nil); errors.As(err, &stopped) && stopped.Code == CodeTooManyRejects {
+		if e := a.showRejects(last); e != nil {
+			return errors.Join(err, e)
+		}
+	}
 	if e := w.lease.Finish(last, run, a.outcome(err)); e != nil && err == nil {
 		err = e
 	}
@@ -57,19 +62,21 @@ type attempt struct {
 }
 
 func (w *work) attempt(ctx context.Context, run *checkpoint.Run) (*attempt, error) {
-	free := make(chan *note, 64)
+	free, open := make(chan *note, 64), &unsaved{}
 	live := &Live{Sync: w.sync.Name, Project: w.sync.Project}
 	j := &judge{rejects: w.sync.MaxRejects, restates: w.sync.MaxRestated, accept: w.opts.AcceptMappingChange || w.opts.DryRun}
-	j.rows.Store(run.Counts.Rows)
-	j.rejected.Store(run.Counts.Rejected)
-	j.restated.Store(run.Counts.Restated)
+	if run.Floor != nil || run.Counts.Rejected == 0 { // not after a rewind: those rejects are to be judged anew
+		j.rows.Store(run.Counts.Rows)
+		j.rejected.Store(run.Counts.Rejected)
+		j.restated.Store(run.Counts.Restated)
+	}
 	e := &encoder{
 		plan: w.plan, sync: w.sync, target: w.target, run: run, memory: w.Store, judge: j, cursor: w.cursor,
 		zone: math.MaxInt64, high: math.MinInt64, skip: run.Kind == checkpoint.Incremental,
-		known: map[uint64]checkpoint.Entry{}, sent: map[uint64]uint64{}, free: free, last: run.Position,
+		known: map[uint64]checkpoint.Entry{}, sent: map[uint64]uint64{}, free: free, unsaved: open, last: run.Position,
 	}
 	a := &attempt{work: w, run: run, encoder: e, live: live,
-		journal: &journal{lease: w.lease, run: run, base: run.Counts, live: live, free: free, floor: run.Floor}}
+		journal: &journal{lease: w.lease, run: run, base: run.Counts, live: live, free: free, unsaved: open, floor: run.Floor}}
 	if w.opts.passing() {
 		a.journal.lease = nil
 	}
@@ -181,6 +188,20 @@ type nowhere struct{}
 
 func (nowhere) Send(_ context.Context, p *mixpanel.Payload) mixpanel.Outcome {
 	return mixpanel.Outcome{Verdict: mixpanel.Settled, Accepted: p.Len()}
+}
+
+// So many of the rejects that stop a run are filed at most: enough to see why.
+const maxShown = 1000
+
+// showRejects files the rejects that a run was stopped for before their batches
+// were settled. That moves nothing: the rows are read again, and a reject that
+// is accepted then is settled.
+func (a *attempt) showRejects(ctx context.Context) error {
+	list := a.journal.unsaved.rejects(maxShown)
+	if len(list) == 0 {
+		return nil
+	}
+	return a.lease.Save(ctx, a.run, checkpoint.Progress{Rejects: list, Counts: a.journal.total()})
 }
 
 // outcome is what the state is to know of the attempt.

@@ -11,13 +11,14 @@ import (
 // journal makes settled notes durable, in one transaction a save, and keeps the
 // tally of this attempt.
 type journal struct {
-	lease *checkpoint.Lease // nil: count only (dry runs, --limit)
-	run   *checkpoint.Run
-	base  checkpoint.Counts // of earlier attempts at the run
-	tally checkpoint.Counts // of this one
-	live  *Live
-	free  chan *note
-	floor *warehouse.Position // before the first reject of the run; nil: none yet
+	lease   *checkpoint.Lease // nil: count only (dry runs, --limit)
+	run     *checkpoint.Run
+	base    checkpoint.Counts // of earlier attempts at the run
+	tally   checkpoint.Counts // of this one
+	live    *Live
+	free    chan *note
+	unsaved *unsaved
+	floor   *warehouse.Position // before the first reject of the run; nil: none yet
 }
 
 func (j *journal) Save(ctx context.Context, notes []pipeline.Note, position *warehouse.Position) error {
@@ -56,6 +57,7 @@ func (j *journal) Save(ctx context.Context, notes []pipeline.Note, position *war
 		j.run.Counts = p.Counts
 	}
 	for _, x := range notes {
+		j.unsaved.remove(x.(*note))
 		select {
 		case j.free <- x.(*note):
 		default:

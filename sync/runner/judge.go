@@ -1,6 +1,11 @@
 package runner
 
 import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -12,9 +17,31 @@ type judge struct {
 	accept   bool // restated rows are wanted: the mapping change was accepted
 
 	rows, rejected, restated atomic.Int64
+
+	mu    sync.Mutex
+	codes map[string]int64 // of this attempt's rejects
 }
 
-func (j *judge) reject() { j.rejected.Add(1) }
+func (j *judge) reject(code string) {
+	j.rejected.Add(1)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.codes == nil {
+		j.codes = map[string]int64{}
+	}
+	j.codes[code]++
+}
+
+// reasons lists the codes of this attempt: "2 blank_id, 1 bad_time".
+func (j *judge) reasons() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var list []string
+	for _, code := range slices.Sorted(maps.Keys(j.codes)) {
+		list = append(list, fmt.Sprintf("%d %s", j.codes[code], code))
+	}
+	return strings.Join(list, ", ")
+}
 
 // verdict is the error that stops the run, or nil. It is final when no row
 // will follow.
@@ -23,7 +50,7 @@ func (j *judge) verdict(final bool) error {
 	if j.rejects.Exceeded(rejected, rows, final) {
 		return errorf(CodeTooManyRejects,
 			"see `mixsync rejects list` for the reasons; mend the mapping or the data and run again, or raise max_rejects: the mark stays before the first reject of this run, so those rows will be sent",
-			"%d of %d rows were rejected, more than max_rejects (%s) allows", rejected, rows, j.rejects)
+			"%d of %d rows were rejected (%s), more than max_rejects (%s) allows", rejected, rows, j.reasons(), j.rejects)
 	}
 	if !j.accept && j.restates.Exceeded(restated, rows, final) {
 		return errorf(CodeMappingChanged,

@@ -58,7 +58,7 @@ func (n *note) Refuse(row int, record []byte, why mixpanel.Refusal) {
 	}
 	n.refused = append(n.refused, row)
 	n.rejects = append(n.rejects, n.enc.refusal(n.key(row), n.hash[row], record, why))
-	n.enc.judge.reject()
+	n.enc.judge.reject(n.rejects[len(n.rejects)-1].Code)
 }
 
 // settle turns refusals into what the ledger and the counts need.
@@ -91,4 +91,36 @@ func (n *note) counts() checkpoint.Counts {
 		c.RejectCounts[n.rejects[i].Code]++
 	}
 	return c
+}
+
+// unsaved is the notes between encoder and journal, so that a run that is
+// stopped for its rejects can still show them. The pipeline bounds how many.
+type unsaved struct {
+	mu    sync.Mutex
+	notes []*note
+}
+
+func (u *unsaved) add(n *note) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.notes = append(u.notes, n)
+}
+
+func (u *unsaved) remove(n *note) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.notes = slices.DeleteFunc(u.notes, func(x *note) bool { return x == n })
+}
+
+// rejects lists the rejects of the notes that are left, up to a limit.
+func (u *unsaved) rejects(limit int) []checkpoint.Reject {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	var list []checkpoint.Reject
+	for _, n := range u.notes {
+		n.mu.Lock()
+		list = append(list, n.rejects[:min(len(n.rejects), limit-len(list))]...)
+		n.mu.Unlock()
+	}
+	return list
 }
