@@ -107,13 +107,18 @@ func (l *Lease) Save(ctx context.Context, r *Run, p Progress) error {
 	if err != nil {
 		return err
 	}
+	floor, err := floorText(p.Floor)
+	if err != nil {
+		return err
+	}
 	items, err := itemsOf(p.Ledger, r.Seq)
 	if err != nil {
 		return usage("save: %w", err)
 	}
 	return l.fenced(ctx, "save progress", func(tx *sql.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, `UPDATE runs SET counts = ?, position = CASE WHEN ? = 1 THEN ? ELSE position END
-			WHERE id = ? AND target_id = ? AND status = 'running'`, string(counts), bit(p.Position != nil), position, r.ID, l.target.ID))
+		n, err := affected(tx.ExecContext(ctx, `UPDATE runs SET counts = ?, position = CASE WHEN ? = 1 THEN ? ELSE position END,
+			reject_floor = COALESCE(?, reject_floor) WHERE id = ? AND target_id = ? AND status = 'running'`,
+			string(counts), bit(p.Position != nil), position, floor, r.ID, l.target.ID))
 		if err != nil {
 			return err
 		}
@@ -151,7 +156,7 @@ func (l *Lease) Finish(ctx context.Context, r *Run, o Outcome) error {
 		ended.MarkAfter = &o.Mark.Text
 	}
 	if o.Rewind != nil {
-		ended.Position = o.Rewind
+		ended.Position, ended.Floor = o.Rewind, nil
 		if start(o.Rewind) {
 			ended.Position = nil
 		}
@@ -171,8 +176,9 @@ func (l *Lease) finish(ctx context.Context, tx *sql.Tx, r *Run, o Outcome) error
 		return err
 	}
 	n, err := affected(tx.ExecContext(ctx, `UPDATE runs SET status = ?, counts = ?, error = ?, finished_at = ?, mark_after = ?,
-		position = CASE WHEN ? = 1 THEN ? ELSE position END WHERE id = ? AND target_id = ? AND status = 'running'`,
-		r.Status, counts, textOf(r.Error), r.FinishedAt.UnixMicro(), r.MarkAfter, bit(o.Rewind != nil), position, r.ID, l.target.ID))
+		position = CASE WHEN ? = 1 THEN ? ELSE position END, reject_floor = CASE WHEN ? = 1 THEN NULL ELSE reject_floor END
+		WHERE id = ? AND target_id = ? AND status = 'running'`,
+		r.Status, counts, textOf(r.Error), r.FinishedAt.UnixMicro(), r.MarkAfter, bit(o.Rewind != nil), position, bit(o.Rewind != nil), r.ID, l.target.ID))
 	if err != nil {
 		return err
 	}
@@ -267,6 +273,15 @@ func runJSON(r *Run) (bounds string, position sql.NullString, counts string, err
 // positionText encodes a position; the start is NULL.
 func positionText(p *warehouse.Position) (sql.NullString, error) {
 	if p == nil || start(p) {
+		return sql.NullString{}, nil
+	}
+	b, err := json.Marshal(p)
+	return sql.NullString{String: string(b), Valid: true}, err
+}
+
+// floorText encodes a floor, which unlike a position can be the start: {}.
+func floorText(p *warehouse.Position) (sql.NullString, error) {
+	if p == nil {
 		return sql.NullString{}, nil
 	}
 	b, err := json.Marshal(p)

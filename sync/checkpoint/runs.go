@@ -11,7 +11,7 @@ import (
 	"github.com/mixsync/mixsync/connectors/warehouse"
 )
 
-const runColumns = `r.id, r.target_id, r.kind, r.status, r.bounds, r.shape, r.seq, r.position, r.counts,
+const runColumns = `r.id, r.target_id, r.kind, r.status, r.bounds, r.shape, r.seq, r.position, r.reject_floor, r.counts,
 	r.started_at, r.finished_at, r.mark_before, r.mark_after, r.error`
 
 // RunFilter selects runs; zero fields select all.
@@ -65,11 +65,12 @@ func scanRun(row interface{ Scan(...any) error }) (*Run, error) {
 		r                Run
 		bounds, counts   string
 		position, before sql.NullString
+		floor            sql.NullString
 		after, fault     sql.NullString
 		started          int64
 		finished         sql.NullInt64
 	)
-	err := row.Scan(&r.ID, &r.TargetID, &r.Kind, &r.Status, &bounds, &r.Shape, &r.Seq, &position, &counts,
+	err := row.Scan(&r.ID, &r.TargetID, &r.Kind, &r.Status, &bounds, &r.Shape, &r.Seq, &position, &floor, &counts,
 		&started, &finished, &before, &after, &fault)
 	if err != nil {
 		return nil, err
@@ -78,6 +79,10 @@ func scanRun(row interface{ Scan(...any) error }) (*Run, error) {
 	if position.Valid {
 		r.Position = new(warehouse.Position)
 		errs = append(errs, json.Unmarshal([]byte(position.String), r.Position))
+	}
+	if floor.Valid {
+		r.Floor = new(warehouse.Position)
+		errs = append(errs, json.Unmarshal([]byte(floor.String), r.Floor))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("run %s: %w", r.ID, err)

@@ -181,3 +181,29 @@ func wantKind(t *testing.T, err error, kind checkpoint.Kind) {
 		t.Errorf("got error %v, want one of kind %s", err, kind)
 	}
 }
+
+// The place before a run's first reject outlives its process, and a rewind
+// clears it: what is rejected then counts anew.
+func TestFloor(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, s *checkpoint.Store) {
+		ctx := t.Context()
+		l, _ := lease(t, s, "usage", "prod")
+		r := begin(t, l, checkpoint.Incremental)
+		for _, floor := range []*warehouse.Position{{}, {Cursor: ptr("5"), Seen: 1}} {
+			must(t, l.Save(ctx, r, checkpoint.Progress{Floor: floor}))
+			must(t, l.Save(ctx, r, checkpoint.Progress{Position: &warehouse.Position{Cursor: ptr("7")}})) // keeps the floor
+			got, err := l.Unfinished(ctx, checkpoint.Incremental)
+			must(t, err)
+			if d := cmp.Diff(floor, got.Floor); d != "" {
+				t.Errorf("floor (-saved +loaded):\n%s", d)
+			}
+		}
+		must(t, l.Finish(ctx, r, checkpoint.Outcome{Status: checkpoint.Failed, Rewind: &warehouse.Position{Cursor: ptr("5"), Seen: 1}}))
+		got, err := l.Unfinished(ctx, checkpoint.Incremental)
+		must(t, err)
+		if got.Floor != nil || got.Position == nil || *got.Position.Cursor != "5" {
+			t.Errorf("after a rewind floor = %v, position = %v", got.Floor, got.Position)
+		}
+	})
+}

@@ -74,6 +74,9 @@ func (w *work) nextWindow(ctx context.Context) (*checkpoint.Window, error) {
 	}
 	w.notice(writer)
 	back := w.before(mark)
+	if t.LedgerFrom == nil { // a mark set by hand: what was sent before it is not known
+		back = mark
+	}
 	if t.LedgerFrom != nil && back.Ticks < *t.LedgerFrom {
 		if w.sync.Cursor.LookbackSet {
 			w.note("the lookback was made longer: what was sent is known from %s on, so older late rows are not looked for; to send them run: mixsync run %s --start %s --end %s",

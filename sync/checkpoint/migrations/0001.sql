@@ -42,6 +42,7 @@ CREATE TABLE runs (
   bounds      TEXT   NOT NULL,
   shape       TEXT   NOT NULL,
   position    TEXT,
+  reject_floor TEXT, -- a position before the first reject; {} is the start
   counts      TEXT   NOT NULL,
   started_at  BIGINT NOT NULL,
   finished_at BIGINT,
