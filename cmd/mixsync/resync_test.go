@@ -225,8 +225,11 @@ func TestTooManyRejects(t *testing.T) {
 	w.exec(`ALTER TABLE app.usage ADD COLUMN login text; UPDATE app.usage SET login = user_id; UPDATE app.usage SET user_id = NULL WHERE id > 15000 AND id % 4 = 0`)
 	w.configure(usageSync("lookback: 10m"))
 	r := w.fails(1, "too_many_rejects", "usage")
-	if r.Mark.After != nil || r.Rejected == 0 || r.Error.Hint == "" {
+	if r.Mark.After != nil || r.Error.Hint == "" || !strings.Contains(r.Error.Message, "missing_user") {
 		t.Errorf("report: %+v, %+v", r, r.Error)
+	}
+	if len(w.rejects()) == 0 {
+		t.Error("no reject was filed to see the reason by")
 	}
 	if r := w.fails(1, "too_many_rejects", "usage"); r.Mark.After != nil {
 		t.Errorf("again: %+v", r)
@@ -242,6 +245,69 @@ func TestTooManyRejects(t *testing.T) {
 		t.Errorf("%d rejects are still open after their rows were accepted", len(left))
 	}
 	w.sends("usage", 0)
+}
+
+// Rejects that an earlier attempt at the run filed are sent by the mended
+// mapping like those of the attempt that was stopped for them.
+func TestTooManyRejectsAfterAnInterruption(t *testing.T) {
+	t.Parallel()
+	const n = 120_000
+	w := newWorld(t, emulator.Options{KeysOnly: true})
+	w.tuning = "    concurrency: 2\n"
+	w.usage(n, "now() - interval '2 hours'", "interval '1 millisecond'")
+	w.exec(`ALTER TABLE app.usage ADD COLUMN login text; UPDATE app.usage SET login = user_id, user_id = CASE WHEN id % 200 = 0 OR id > 100000 AND id % 2 = 0 THEN NULL ELSE user_id END`)
+	w.configure(usageSync("lookback: 0s"))
+	w.slowly(200 * time.Millisecond)
+	p := w.begin("usage")
+	if !p.await(func() bool { return w.received() > 0 && w.saved("usage")[0].Counts.Rejected > 0 }) {
+		t.Fatalf("the run ended too early: %s", p.err.String())
+	}
+	p.signal(syscall.SIGTERM)
+	if o := p.end(); o.code != 143 || o.syncs["usage"].Rejected == 0 {
+		t.Fatalf("exit code %d: %s", o.code, o.stdout)
+	}
+	w.quickly()
+	for range 2 {
+		w.fails(1, "too_many_rejects", "usage")
+	}
+	w.configure(strings.Replace(usageSync("lookback: 0s"), "user_id: user_id", "user_id: login", 1))
+	if r := w.sync("usage", "--accept-mapping-change"); r.Status != "succeeded" {
+		t.Errorf("mended: %+v", r)
+	}
+	w.holds(usageKeys)
+	if left := w.rejects(); len(left) != 0 {
+		t.Errorf("%d rejects are still open after their rows were accepted", len(left))
+	}
+	w.sends("usage", 0)
+}
+
+// A column that is empty throughout was mapped: every row is a reject. Mended,
+// the run is judged by what it finds then.
+func TestEveryRowRejectedThenMended(t *testing.T) {
+	t.Parallel()
+	for _, lookback := range []string{"10m", "0s"} {
+		t.Run("lookback "+lookback, func(t *testing.T) {
+			t.Parallel()
+			const n = 3000
+			w := newWorld(t, emulator.Options{})
+			w.usage(n, "now() - interval '2 hours'", "interval '1 second'")
+			base := usageSync("lookback: " + lookback)
+			w.configure(strings.Replace(base, "user_id: user_id", "user_id: anonymous_id", 1))
+			w.fails(1, "too_many_rejects", "usage")
+			if got := len(w.rejects()); got == 0 {
+				t.Error("no reject was filed to see the reason by")
+			}
+			w.configure(base)
+			if r := w.sends("usage", n); r.Status != "succeeded" {
+				t.Errorf("mended: %+v", r)
+			}
+			w.holds(usageKeys)
+			if left := w.rejects(); len(left) != 0 {
+				t.Errorf("%d rejects are still open after their rows were accepted", len(left))
+			}
+			w.sends("usage", 0)
+		})
+	}
 }
 
 func TestMaxRejectsOption(t *testing.T) {
