@@ -76,7 +76,7 @@ func (a *app) emulator(ctx context.Context, o emulatorOptions) error {
 	if o.KeysOnly {
 		debug.SetGCPercent(25) // one large heap of keys: let garbage be a quarter of it, not all of it again
 	}
-	stop := a.onSignal(ctx)
+	stop := a.onSignal(ctx, "stopping: what was asked is being answered. Once more to stop at once")
 	defer stop.release()
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.listen)
 	if err != nil {

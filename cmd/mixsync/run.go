@@ -94,7 +94,7 @@ func (a *app) run(ctx context.Context, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	stop := a.onSignal(ctx)
+	stop := a.onSignal(ctx, "stopping: reading has ended; what was read is being delivered. Once more to stop at once")
 	defer stop.release()
 
 	store, err := a.openState(ctx, file, checkpoint.Options{Ephemeral: o.ephemeral, ReadOnly: o.DryRun})

@@ -28,6 +28,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 
 	"github.com/mixsync/mixsync/connectors/mixpanel/emulator"
 	"github.com/mixsync/mixsync/connectors/postgres/postgrestest"
@@ -49,6 +50,7 @@ const (
 //
 //	mix CODE ARG…            runs mixsync, which has to exit with CODE
 //	start ARG…               runs it in the background, until
+//	url                      waits for the address on its stdout: MIXPANEL_URL, and ADDRESS without http://
 //	signal INT|TERM          tells it to end and
 //	finish CODE              waits for it
 //	shop                     makes and fills tables
@@ -72,7 +74,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", RequireUniqueNames: true, Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"mix": cmdMix, "start": cmdStart, "signal": cmdSignal, "finish": cmdFinish,
+			"mix": cmdMix, "start": cmdStart, "url": cmdURL, "signal": cmdSignal, "finish": cmdFinish,
 			"shop": cmdShop, "psql": cmdPsql, "locked": cmdLocked,
 			"emulator": cmdEmulator, "sent": cmdSent, "await": cmdAwait,
 			"json": cmdJSON, "keys": cmdKeys, "save": cmdSave, "hide": cmdHide, "reader": cmdReader,
@@ -88,8 +90,8 @@ type script struct {
 	http     *httptest.Server
 	gate     gate
 	running  *exec.Cmd
-	stdout   bytes.Buffer // of running
-	stderr   bytes.Buffer
+	stdout   buffer // of running
+	stderr   buffer
 	args     []string
 }
 
@@ -291,6 +293,54 @@ func cmdStart(ts *testscript.TestScript, _ bool, args []string) {
 		s.running.Env = append(s.running.Env, name+"="+ts.Getenv(name))
 	}
 	ts.Check(s.running.Start())
+}
+
+var address = regexp.MustCompile(`http://([^\s"]+)`)
+
+func cmdURL(ts *testscript.TestScript, _ bool, _ []string) {
+	s := of(ts)
+	var found []string
+	s.wait(ts, "the address", func() bool {
+		found = address.FindStringSubmatch(s.stdout.String())
+		return found != nil
+	})
+	ts.Setenv("MIXPANEL_URL", found[0])
+	ts.Setenv("ADDRESS", found[1])
+}
+
+// wait asks until it is so.
+func (s *script) wait(ts *testscript.TestScript, what string, so func() bool) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for last := time.Now().Add(30 * time.Second); !so(); <-tick.C {
+		if time.Now().After(last) {
+			ts.Fatalf("waited too long for %s", what)
+		}
+	}
+}
+
+// buffer is written by a process and read meanwhile.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func (b *buffer) Reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.b.Reset()
 }
 
 func cmdSignal(ts *testscript.TestScript, _ bool, args []string) {
@@ -513,13 +563,7 @@ func cmdSent(ts *testscript.TestScript, _ bool, args []string) {
 
 func cmdAwait(ts *testscript.TestScript, _ bool, args []string) {
 	what, want := wanted(ts, args[0])
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for last := time.Now().Add(20 * time.Second); of(ts).count(ts, what) < want; <-tick.C {
-		if time.Now().After(last) {
-			ts.Fatalf("%s: waited too long for %d", what, want)
-		}
-	}
+	of(ts).wait(ts, args[0], func() bool { return of(ts).count(ts, what) >= want })
 }
 
 // at finds a value of stdout: "syncs.0.error.code", "." is all of it.
@@ -584,5 +628,87 @@ func cmdKeys(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if got, want := slices.Sorted(maps.Keys(object)), slices.Sorted(slices.Values(args[1:])); !slices.Equal(got, want) {
 		ts.Fatalf("%s has %q, want %q", args[0], got, want)
+	}
+}
+
+// TestNoGoroutineIsLeft runs the commands in this process: whatever becomes of
+// them, nothing of them goes on.
+func TestNoGoroutineIsLeft(t *testing.T) {
+	dsn := postgrestest.Start(t)
+	if err := postgrestest.Exec(t.Context(), dsn, shop); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	config := filepath.Join(dir, "mixsync.yaml")
+	err := os.WriteFile(config, []byte(`version: 1
+state: "sqlite:`+filepath.Join(dir, "state.db")+`"
+warehouses: {shop: {type: postgres, dsn: "${DSN}"}, nowhere: {type: postgres, dsn: "postgres://127.0.0.1:1/x"}}
+projects: {prod: {project_id: 1, model: hierarchical, token: tok, api_url: "${MIXPANEL_URL}"}}
+defaults: {warehouse: shop, project: prod}
+syncs:
+  usage:
+    type: event
+    table: app.usage
+    mode: append
+    primary_key: [id]
+    cursor: {column: loaded_at}
+    mapping: {event: event_name, time: occurred_at, company_id: account_id, user_id: user_id}
+  strict:
+    type: event
+    table: app.usage
+    mode: append
+    primary_key: [id]
+    cursor: {column: loaded_at}
+    mapping: {event: event_name, time: occurred_at, company_id: account_id, user_id: plan_tier}
+  users: {type: group, group_key: $user_id, table: crm.users, mode: mirror, primary_key: [account_id, user_id], mapping: {company_id: account_id, group_id: user_id}}
+  missing: {type: group, group_key: $company_id, table: crm.companies, mode: full, mapping: {company_id: account_id}}
+  away: {type: group, group_key: $company_id, warehouse: nowhere, table: crm.accounts, mode: full, mapping: {company_id: account_id}}
+`), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unauthorized := emulator.Faults{Rules: []emulator.Rule{{Kind: emulator.FaultUnauthorized}}}
+	for _, test := range []struct {
+		args   string
+		want   int
+		faults emulator.Faults
+	}{
+		{args: "version"},
+		{args: "schema"},
+		{args: "help run"},
+		{args: "frobnicate", want: exitConfig},
+		{args: "status"},
+		{args: "check --offline"},
+		{args: "check usage users"},
+		{args: "check", want: exitConfig},
+		{args: "check usage", want: exitUnreachable, faults: unauthorized},
+		{args: "preview usage -n 1"},
+		{args: "preview missing", want: exitConfig},
+		{args: "run usage users --dry-run"},
+		{args: "run usage --limit 1"},
+		{args: "run users", want: exitUnreachable, faults: emulator.Faults{Rules: []emulator.Rule{{Kind: emulator.FaultStatus, Status: 401}}}},
+		{args: "run usage", want: exitUnreachable, faults: unauthorized},
+		{args: "run usage users"},
+		{args: "run usage --resync", faults: emulator.Faults{Rules: []emulator.Rule{{Kind: emulator.FaultResetAfter, Next: 1}}}},
+		{args: "run strict", want: exitFailed},
+		{args: "run", want: exitConfig},
+		{args: "status --runs"},
+		{args: "rejects list"},
+		{args: "rejects drop --all"},
+		{args: "state show"},
+		{args: "state reset usage"},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			before := goleak.IgnoreCurrent()
+			e := emulator.Start(t, emulator.Options{Token: "tok", Faults: test.faults})
+			env := map[string]string{"DSN": dsn, "MIXPANEL_URL": e.URL, "MIXSYNC_CONFIG": config, "MIXSYNC_BACKOFF_SCALE": "0.001"}
+			getenv := func(name string) (string, bool) { v, ok := env[name]; return v, ok }
+			var stdout, stderr bytes.Buffer
+			if got := run(t.Context(), strings.Fields(test.args), strings.NewReader(""), &stdout, &stderr, getenv); got != test.want {
+				t.Errorf("mixsync %s exits with %d, want %d\n%s%s", test.args, got, test.want, &stdout, &stderr)
+			}
+			e.Close()
+			goleak.VerifyNone(t, before)
+		})
 	}
 }

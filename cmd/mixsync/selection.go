@@ -45,6 +45,11 @@ func (s *selection) choose(file *configs.File) ([]target, error) {
 			return nil, usageError("sync %q is disabled in the configuration", name)
 		}
 	}
+	for _, term := range slices.Concat(s.selects, s.exclude) {
+		if _, err := path.Match(strings.ReplaceAll(term, ",", ""), ""); err != nil {
+			return nil, withHint(usageError("%q is no pattern", term), "write a name, a glob such as 'usage_*' or 'u[st]*', or tag:x")
+		}
+	}
 	var list []target
 	for _, x := range file.Syncs {
 		named := len(s.names) == 0 && len(s.selects) == 0 || slices.Contains(s.names, x.Name)
@@ -56,7 +61,7 @@ func (s *selection) choose(file *configs.File) ([]target, error) {
 		}
 	}
 	if len(list) == 0 {
-		return nil, usageError("no sync is selected")
+		return nil, withHint(usageError("no sync is selected"), syncsAre(file))
 	}
 	return list, nil
 }
@@ -71,12 +76,19 @@ func find(file *configs.File, name string) *configs.Sync {
 }
 
 func unknownSync(file *configs.File, name string) error {
-	e := usageError("there is no sync %q in the configuration", name)
+	return withHint(usageError("there is no sync %q in the configuration", name), syncsAre(file))
+}
+
+func syncsAre(file *configs.File) string {
 	var names []string
 	for _, x := range file.Syncs {
-		names = append(names, x.Name)
+		name := x.Name
+		if x.Disabled {
+			name += " (disabled)"
+		}
+		names = append(names, name)
 	}
-	return withHint(e, "the syncs are: "+strings.Join(names, ", "))
+	return "the syncs are: " + strings.Join(names, ", ")
 }
 
 func matchesAny(x *configs.Sync, terms []string) bool {

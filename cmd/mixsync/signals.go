@@ -24,7 +24,8 @@ type stopper struct {
 	code   atomic.Int32
 }
 
-func (a *app) onSignal(ctx context.Context) *stopper {
+// onSignal begins to watch; message is what to tell at the first signal.
+func (a *app) onSignal(ctx context.Context, message string) *stopper {
 	s := &stopper{soft: make(chan struct{}), done: make(chan struct{}), ended: make(chan struct{})}
 	s.hard, s.cancel = context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)
@@ -41,7 +42,7 @@ func (a *app) onSignal(ctx context.Context) *stopper {
 				s.code.Store(exitTerminated)
 			}
 		}
-		a.log.Info("stopping: reading has ended; what was read is being delivered. Once more to stop at once")
+		a.log.Info(message)
 		close(s.soft)
 		select {
 		case <-s.done:

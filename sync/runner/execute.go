@@ -226,7 +226,7 @@ func (a *attempt) outcome(err error) checkpoint.Outcome {
 	}
 	c := Classify(err)
 	if o.Status == checkpoint.Interrupted {
-		c = errorf(CodeInterrupted, "", "interrupted")
+		c = errorf(CodeInterrupted, "run again to go on where it stopped", "interrupted")
 	}
 	o.Error, _ = json.Marshal(c)
 	if c.Code == CodeTooManyRejects && a.journal.floor != nil {
