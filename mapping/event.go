@@ -35,8 +35,11 @@ func (p *Plan) appendEvent(dst []byte, b *warehouse.Batch, row int, out *Row) ([
 	if rej != nil {
 		return dst, rej
 	}
-	digest := p.digestKey(b, row)
-	out.Key = digest.Hash()
+	var digest identity.KeyDigest
+	if p.insert == nil || !p.noHashes {
+		digest = p.digestKey(b, row)
+		out.Key = digest.Hash()
+	}
 	if rej := p.readInsertID(b, row, &digest); rej != nil {
 		return dst, rej
 	}
@@ -47,7 +50,9 @@ func (p *Plan) appendEvent(dst []byte, b *warehouse.Batch, row int, out *Row) ([
 	if dst, rej = p.appendName(dst, b, row); rej != nil {
 		return dst, rej
 	}
-	out.Sent = p.hashEvent(dst[n:], ms)
+	if !p.noHashes {
+		out.Sent = p.hashEvent(dst[n:], ms)
+	}
 	if w.device != nil && w.user != nil {
 		out.Lane = lane(w.device)
 	}

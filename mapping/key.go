@@ -58,7 +58,19 @@ func (p *Plan) KeyHash(b *warehouse.Batch, row int) uint64 {
 }
 
 func (p *Plan) digestKey(b *warehouse.Batch, row int) identity.KeyDigest {
-	text := p.keyText[:0]
+	p.keyText = p.KeyText(b, row, p.keyText[:0])
+	return identity.DigestKey(p.keyText)
+}
+
+// HashKeyText is the KeyHash of a row whose KeyText was kept.
+func HashKeyText(text []byte) uint64 {
+	digest := identity.DigestKey(text)
+	return digest.Hash()
+}
+
+// KeyText appends what KeyHash is a hash of: less work than hashing, for rows
+// that will most likely never be asked for it.
+func (p *Plan) KeyText(b *warehouse.Batch, row int, text []byte) []byte {
 	for i := range p.keys {
 		k := &p.keys[i]
 		c := &b.Cols[k.col]
@@ -74,8 +86,7 @@ func (p *Plan) digestKey(b *warehouse.Batch, row int) identity.KeyDigest {
 			text = identity.AppendPart(text, p.scratch)
 		}
 	}
-	p.keyText = text
-	return identity.DigestKey(text)
+	return text
 }
 
 // appendText appends the canonical text of a value that is not stored as text,

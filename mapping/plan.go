@@ -46,8 +46,9 @@ type Plan struct {
 	zone  zone
 	limit int64 // greatest time of an event in ms; 0: none
 
-	stats Stats
-	tally appendjson.Tally
+	stats    Stats
+	tally    appendjson.Tally
+	noHashes bool
 
 	// Scratch, of one row.
 	derived, insertID, keyText, hashed, scratch []byte
@@ -108,6 +109,11 @@ func (p *Plan) Stats() Stats {
 	s.Truncated, s.Replaced = p.tally.Truncated, p.tally.Replaced
 	return s
 }
+
+// SetHashes says whether Append fills Row.Sent and Row.Key, as it does at first.
+// Where no ledger asks for them they are the largest part of a row's cost. Off,
+// Sent is 0, and Key is where it does not fall off the insert id anyway.
+func (p *Plan) SetHashes(on bool) { p.noHashes = !on }
 
 // SetNow sets the time by which events in the future are told; nothing of it
 // gets into a record. Without it no event is in the future.

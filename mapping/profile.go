@@ -36,10 +36,13 @@ func (p *Plan) appendProfile(dst []byte, b *warehouse.Batch, row int, out *Row) 
 	}
 	dst = append(dst, '}', '}')
 	end := len(dst)
-	if out.More = p.more || len(p.constNull) > 0; out.More {
-		dst = p.appendUnset(dst, b, row, w)
+	out.More = p.more || len(p.constNull) > 0
+	if !p.noHashes {
+		if out.More {
+			dst = p.appendUnset(dst, b, row, w)
+		}
+		out.Sent = identity.Hash(dst[n:])
 	}
-	out.Sent = identity.Hash(dst[n:])
 	return dst[:end], nil
 }
 

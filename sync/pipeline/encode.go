@@ -48,27 +48,48 @@ func (e *encoder) batch(ctx context.Context, b *warehouse.Batch) error {
 		return err
 	}
 	t.note = note
-	var rec Record
 	for row := range b.Len() {
-		rec = Record{}
-		e.scratch, err = e.Encoder.Append(e.scratch[:0], row, &rec)
-		if err != nil {
+		if err := e.row(ctx, t, row); err != nil {
 			return err
-		}
-		if !rec.Send {
-			continue
-		}
-		if err := e.place(ctx, t, rec.Lane, recordOf{note: note, row: row}); err != nil {
-			return err
-		}
-		if rec.More {
-			e.scratch = e.Encoder.AppendMore(e.scratch[:0], row)
-			if err := e.place(ctx, t, rec.Lane, recordOf{note: note, row: row, extra: true}); err != nil {
-				return err
-			}
 		}
 	}
 	t.release()
+	return nil
+}
+
+// row appends a record where most belong, at the end of the open payload of no
+// lane, and moves the one that does not.
+func (e *encoder) row(ctx context.Context, t *ticket, row int) error {
+	if e.open != nil && len(e.open.Ends) >= e.Limits.Records {
+		if err := e.seal(ctx, &e.open); err != nil {
+			return err
+		}
+	}
+	if e.open == nil {
+		e.open = e.fresh(shared)
+	}
+	x, start := e.open, len(e.open.Body)
+	var rec Record
+	body, err := e.Encoder.Append(x.Body, row, &rec)
+	x.Body = body[:start]
+	switch {
+	case err != nil:
+		return err
+	case !rec.Send:
+		return nil
+	case rec.Lane == 0 && (start == 0 || len(body)+2 <= e.Limits.Bytes):
+		x.Body = body
+		x.end(t, recordOf{note: t.note, row: row})
+	default:
+		e.scratch = append(e.scratch[:0], body[start:]...)
+		if err := e.place(ctx, t, rec.Lane, recordOf{note: t.note, row: row}); err != nil {
+			return err
+		}
+	}
+	if rec.More {
+		e.scratch = e.Encoder.AppendMore(e.scratch[:0], row)
+		return e.place(ctx, t, rec.Lane, recordOf{note: t.note, row: row, extra: true})
+	}
 	return nil
 }
 
@@ -100,7 +121,7 @@ func (e *encoder) place(ctx context.Context, t *ticket, lane uint64, of recordOf
 		slot = &e.laned[to]
 	}
 	if x := *slot; x != nil {
-		full := len(x.Ends) >= e.Limits.Records || len(x.Body)+len(e.scratch)+2 > e.Limits.Bytes
+		full := len(x.Ends) >= e.Limits.Records || len(x.Ends) > 0 && len(x.Body)+len(e.scratch)+2 > e.Limits.Bytes
 		if !full && lane != 0 {
 			_, full = x.keys[lane]
 		}
@@ -123,7 +144,7 @@ func (e *encoder) place(ctx context.Context, t *ticket, lane uint64, of recordOf
 // seal hands the payload to a sender; it blocks while all of them are busy.
 func (e *encoder) seal(ctx context.Context, slot **payload) error {
 	x := *slot
-	if x == nil {
+	if x == nil || x.Len() == 0 {
 		return nil
 	}
 	*slot = nil

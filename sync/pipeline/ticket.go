@@ -60,6 +60,11 @@ const shared = -1
 // add appends a record and its separator.
 func (p *payload) add(t *ticket, record []byte, of recordOf) {
 	p.Body = append(p.Body, record...)
+	p.end(t, of)
+}
+
+// end completes the record whose bytes stand at the end of Body.
+func (p *payload) end(t *ticket, of recordOf) {
 	p.Body = append(p.Body, p.Endpoint.Separator())
 	p.Ends = append(p.Ends, len(p.Body))
 	p.rows = append(p.rows, of)

@@ -82,10 +82,21 @@ func (e *encoder) Open(ctx context.Context, b *warehouse.Batch) (pipeline.Note, 
 	e.batch, e.note, e.twins = b, n, b.Twins
 	e.rank()
 	e.judge.rows.Add(n.rows)
+	e.plan.SetHashes(e.needsHashes())
 	if err := e.recall(ctx); err != nil {
 		return nil, err
 	}
 	return n, e.judge.verdict(false)
+}
+
+// needsHashes reports whether anything will be looked up or remembered of the
+// batch's rows. They come in the order of the cursor.
+func (e *encoder) needsHashes() bool {
+	if !e.ledger || e.cursor < 0 || len(e.open) > 0 {
+		return true
+	}
+	at := e.batch.Cols[e.cursor].Int
+	return at[e.batch.Len()-1] >= e.zone || at[0] <= e.high
 }
 
 // recall looks up what is known of the batch's rows, all at once.
@@ -180,6 +191,9 @@ func (e *encoder) Append(dst []byte, row int, rec *pipeline.Record) ([]byte, err
 	}
 	n.sent++
 	n.keys = e.plan.Key(e.batch, row, n.keys)
+	if e.out.Key == 0 {
+		n.texts = e.plan.KeyText(e.batch, row, n.texts)
+	}
 	n.endKey(e.out.Key)
 	rec.Send, rec.Lane, rec.More = true, e.out.Lane, e.out.More
 	return dst, nil
@@ -187,6 +201,7 @@ func (e *encoder) Append(dst []byte, row int, rec *pipeline.Record) ([]byte, err
 
 func (n *note) endKey(hash uint64) {
 	n.ends = append(n.ends, int32(len(n.keys)))
+	n.textEnds = append(n.textEnds, int32(len(n.texts)))
 	n.hash = append(n.hash, hash)
 }
 

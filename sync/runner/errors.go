@@ -31,8 +31,8 @@ const (
 type Error struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
-	Hint    string `json:"hint,omitempty"`
-	Where   string `json:"where,omitempty"` // file:line:column, or the YAML path
+	Hint    string `json:"hint"`
+	Where   string `json:"where"` // file:line:column, or the YAML path; empty where it is not about the configuration
 
 	Faults mapping.Faults `json:"-"` // with CodeConfig: what the live schema says
 	Err    error          `json:"-"`

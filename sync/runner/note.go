@@ -6,6 +6,7 @@ import (
 
 	"github.com/mixsync/mixsync/connectors/mixpanel"
 	"github.com/mixsync/mixsync/connectors/warehouse"
+	"github.com/mixsync/mixsync/mapping"
 	"github.com/mixsync/mixsync/sync/checkpoint"
 )
 
@@ -25,27 +26,40 @@ type note struct {
 	seen     []uint64            // unchanged rows, where a mirror must know them
 
 	// Keys of the rows that were sent, as JSON, so that a refusal can name its
-	// row after the batch is gone. Row i's is keys[ends[i-1]:ends[i]].
-	keys    []byte
-	ends    []int32
-	hash    []uint64
-	mu      sync.Mutex
-	refused []int // rows
+	// row after the batch is gone. Row i's is keys[ends[i-1]:ends[i]]. Its hash
+	// is 0 where it was not needed; then the text to make it of is at
+	// texts[textEnds[i-1]:textEnds[i]].
+	keys     []byte
+	ends     []int32
+	hash     []uint64
+	texts    []byte
+	textEnds []int32
+	mu       sync.Mutex
+	refused  []int // rows
 }
 
 func (n *note) reset() {
 	*n = note{
 		enc: n.enc, ledger: n.ledger[:0], hashes: n.hashes[:0], resolved: n.resolved[:0], seen: n.seen[:0],
-		keys: n.keys[:0], ends: n.ends[:0], hash: n.hash[:0],
+		keys: n.keys[:0], ends: n.ends[:0], hash: n.hash[:0], texts: n.texts[:0], textEnds: n.textEnds[:0],
 	}
 }
 
-func (n *note) key(row int) []byte {
-	start := int32(0)
-	if row > 0 {
-		start = n.ends[row-1]
+func (n *note) key(row int) []byte { return cut(n.keys, n.ends, row) }
+
+func (n *note) keyHash(row int) uint64 {
+	if n.hash[row] != 0 {
+		return n.hash[row]
 	}
-	return n.keys[start:n.ends[row]]
+	return mapping.HashKeyText(cut(n.texts, n.textEnds, row))
+}
+
+func cut(b []byte, ends []int32, i int) []byte {
+	start := int32(0)
+	if i > 0 {
+		start = ends[i-1]
+	}
+	return b[start:ends[i]]
 }
 
 // Refuse files the record that Mixpanel did not store. A row with two records
@@ -57,7 +71,7 @@ func (n *note) Refuse(row int, record []byte, why mixpanel.Refusal) {
 		return
 	}
 	n.refused = append(n.refused, row)
-	n.rejects = append(n.rejects, n.enc.refusal(n.key(row), n.hash[row], record, why))
+	n.rejects = append(n.rejects, n.enc.refusal(n.key(row), n.keyHash(row), record, why))
 	n.enc.judge.reject(n.rejects[len(n.rejects)-1].Code)
 }
 
@@ -68,7 +82,7 @@ func (n *note) settle() {
 	}
 	gone := make(map[uint64]bool, len(n.refused))
 	for _, row := range n.refused {
-		gone[n.hash[row]] = true
+		gone[n.keyHash(row)] = true
 	}
 	for i := range n.ledger {
 		if gone[n.ledger[i].Key] {
