@@ -106,7 +106,7 @@ type fault struct {
 	Where   string `json:"where"`
 	Path    string `json:"path"`
 	Message string `json:"message"`
-	Hint    string `json:"hint,omitempty"`
+	Hint    string `json:"hint"`
 }
 
 func faultsOf(err error) []fault {

@@ -242,10 +242,8 @@ func verifyJSON(ts *testscript.TestScript, stdout, stderr string, code int) {
 		if hint, _ := e["hint"].(string); hint == "" {
 			ts.Fatalf("an error without hint: %v", e)
 		}
-		for key := range e {
-			if !slices.Contains([]string{"code", "message", "hint", "where"}, key) {
-				ts.Fatalf("an error with %q: %v", key, e)
-			}
+		if got := slices.Sorted(maps.Keys(e)); !slices.Equal(got, []string{"code", "hint", "message", "where"}) {
+			ts.Fatalf("an error with %q: %v", got, e)
 		}
 	})
 	if !ok && !found {

@@ -42,7 +42,7 @@ func (s *selection) choose(file *configs.File) ([]target, error) {
 			return nil, unknownSync(file, name)
 		}
 		if x.Disabled {
-			return nil, usageError("sync %q is disabled in the configuration", name)
+			return nil, withHint(usageError("sync %q is disabled in the configuration", name), "remove `disabled: true` from it to run it")
 		}
 	}
 	for _, term := range slices.Concat(s.selects, s.exclude) {

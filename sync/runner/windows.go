@@ -250,7 +250,7 @@ func joinLines(lines []string) string {
 }
 
 func because(reason string) json.RawMessage {
-	b, _ := json.Marshal(map[string]string{"code": CodeInterrupted, "message": reason})
+	b, _ := json.Marshal(errorf(CodeInterrupted, "nothing is to be done: its rows are read by a later run", "given up: %s", reason))
 	return b
 }
 
