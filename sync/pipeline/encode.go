@@ -9,7 +9,7 @@ import (
 
 // encodeLoop turns batches into payloads and tickets.
 func (p *pass) encodeLoop(ctx context.Context) error {
-	e := encoder{pass: p, laned: make([]*payload, len(p.lanes))}
+	e := encoder{pass: p, laned: make([]*payload, len(p.lanes)), second: make([]*payload, len(p.lanes))}
 	for b := range p.read {
 		if err := e.batch(ctx, b); err != nil {
 			return err
@@ -32,6 +32,7 @@ type encoder struct {
 	*pass
 	open    *payload   // records of no lane
 	laned   []*payload // by sender; nil where none is open
+	second  []*payload // the same for second records: a key goes once a request
 	scratch []byte
 }
 
@@ -118,17 +119,19 @@ func (e *encoder) place(ctx context.Context, t *ticket, lane uint64, of recordOf
 	slot, to := &e.open, shared
 	if lane != 0 {
 		to = int(lane % uint64(len(e.lanes)))
-		slot = &e.laned[to]
-	}
-	if x := *slot; x != nil {
-		full := len(x.Ends) >= e.Limits.Records || len(x.Ends) > 0 && len(x.Body)+len(e.scratch)+2 > e.Limits.Bytes
-		if !full && lane != 0 {
-			_, full = x.keys[lane]
+		if slot = &e.laned[to]; of.extra {
+			slot = &e.second[to]
 		}
-		if full {
-			if err := e.seal(ctx, slot); err != nil {
-				return err
-			}
+	}
+	full := e.full(*slot)
+	if lane != 0 && (full && of.extra || !of.extra && (e.laned[to].has(lane) || e.second[to].has(lane))) {
+		// A row's second record follows its first and comes before the key's next.
+		if err := e.sealLane(ctx, to); err != nil {
+			return err
+		}
+	} else if full {
+		if err := e.seal(ctx, slot); err != nil {
+			return err
 		}
 	}
 	if *slot == nil {
@@ -139,6 +142,11 @@ func (e *encoder) place(ctx context.Context, t *ticket, lane uint64, of recordOf
 		(*slot).keys[lane] = struct{}{}
 	}
 	return nil
+}
+
+// full reports whether the record in scratch does not fit into x.
+func (e *encoder) full(x *payload) bool {
+	return x != nil && (len(x.Ends) >= e.Limits.Records || len(x.Body)+len(e.scratch)+2 > e.Limits.Bytes)
 }
 
 // seal hands the payload to a sender; it blocks while all of them are busy.
@@ -169,9 +177,17 @@ func (e *encoder) sealAll(ctx context.Context) error {
 		return err
 	}
 	for i := range e.laned {
-		if err := e.seal(ctx, &e.laned[i]); err != nil {
+		if err := e.sealLane(ctx, i); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// sealLane sends off the payloads of a lane, first records first.
+func (e *encoder) sealLane(ctx context.Context, i int) error {
+	if err := e.seal(ctx, &e.laned[i]); err != nil {
+		return err
+	}
+	return e.seal(ctx, &e.second[i])
 }

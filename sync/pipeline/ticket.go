@@ -74,6 +74,15 @@ func (p *payload) end(t *ticket, of recordOf) {
 	}
 }
 
+// has reports whether the payload, nil if none is open, holds a record of the lane.
+func (p *payload) has(lane uint64) bool {
+	if p == nil {
+		return false
+	}
+	_, ok := p.keys[lane]
+	return ok
+}
+
 func (p *payload) reset() {
 	p.Body, p.Ends = p.Body[:0], p.Ends[:0]
 	clear(p.rows)
