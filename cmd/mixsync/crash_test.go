@@ -63,20 +63,19 @@ func TestCrashAmongTies(t *testing.T) {
 	}
 }
 
-// Killed twenty times, a run goes on each time at the last saved position: it
+// Killed again and again, a run goes on each time at the last saved position: it
 // repeats what was sent since then, and nothing from before.
-func TestTwentyKills(t *testing.T) {
+func TestRestartsAfterKills(t *testing.T) {
 	t.Parallel()
 	const (
-		n       = 500_000 / scale
-		kills   = 20
+		n       = killedRows
 		request = 2000
 	)
 	w := newWorld(t, emulator.Options{KeysOnly: true})
 	w.tuning = "    concurrency: 1\n" // requests arrive in the order of rows
 	w.usage(n, "now() - interval '2 hours'", "interval '1 millisecond'")
 	w.configure(usageSync("lookback: 10m"))
-	w.slowly(100 * time.Millisecond * scale)
+	w.slowly(100 * time.Millisecond)
 
 	run, rows := "", 0 // what the state knows
 	for kill := range kills {
@@ -129,12 +128,12 @@ func TestSignalsStopSoftly(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			const n = 300_000 / scale
+			const n = 200_000
 			w := newWorld(t, emulator.Options{KeysOnly: true})
 			w.tuning = "    concurrency: 4\n"
 			w.usage(n, "now() - interval '1 hour'", "interval '1 millisecond'")
 			w.configure(usageSync("lookback: 10m"))
-			w.slowly(100 * time.Millisecond * scale)
+			w.slowly(100 * time.Millisecond)
 			p := w.begin("usage")
 			if !p.await(func() bool { return w.received() > 4000 }) {
 				t.Fatalf("the run ended too early: %s", p.err.String())
@@ -199,7 +198,7 @@ func TestRejectsAreCountedOnceAcrossACrash(t *testing.T) {
 			t.Parallel()
 			// Of 50 rows one has no key and one has the key of the row before it.
 			const (
-				n     = 200_000 / scale
+				n     = 100_000
 				nulls = n / 50
 				twins = n / 50
 			)
@@ -209,7 +208,7 @@ func TestRejectsAreCountedOnceAcrossACrash(t *testing.T) {
 			w.exec(fmt.Sprintf(`INSERT INTO raw SELECT CASE i %% 50 WHEN 7 THEN NULL WHEN 8 THEN i - 2 ELSE i END, i, timestamptz '2026-11-01 12:00Z' + i / 1000 * interval '1 second'
 				FROM generate_series(0, %d) AS i`, n-1))
 			w.configure(rawSync)
-			w.slowly(100 * time.Millisecond * scale)
+			w.slowly(100 * time.Millisecond)
 			p := w.begin("raw")
 			// Progress is saved once a second: cut after it was saved once.
 			if !p.await(func() bool { return w.received() > 0 && w.saved("raw")[0].Counts.Rows > 0 }) {

@@ -2,5 +2,9 @@
 
 package main
 
-// scale divides the number of rows of the largest runs.
-const scale = 1
+// Sizes of the largest runs.
+const (
+	manyRows   = 1_000_000
+	killedRows = 500_000
+	kills      = 20
+)

@@ -4,4 +4,8 @@ package main
 
 // The race detector makes everything some ten times slower: the largest runs
 // have fewer rows with it, and every assertion stays.
-const scale = 10
+const (
+	manyRows   = 100_000
+	killedRows = 250_000
+	kills      = 8
+)
