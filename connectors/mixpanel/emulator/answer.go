@@ -55,6 +55,13 @@ func refuse(status int, message string) answer {
 	return jsonAnswer(status, reply{Code: status, Error: quote(message), Status: http.StatusText(status)})
 }
 
+// write sends the answer as it is.
+func (a answer) write(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", a.contentType)
+	w.WriteHeader(a.status)
+	_, _ = w.Write(a.body)
+}
+
 func tooLarge(limit int) answer {
 	return refuse(http.StatusRequestEntityTooLarge, "request exceeds max limit of "+strconv.Itoa(limit)+" bytes")
 }

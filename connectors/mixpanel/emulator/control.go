@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -12,29 +11,50 @@ import (
 	"strings"
 )
 
-const index = `mixsync emulator: a local Mixpanel
+// endpoint is a line of the index.
+type endpoint struct {
+	Method string `json:"method"`
+	Path   string `json:"path"`
+	About  string `json:"about"`
+}
 
-POST /import /groups /engage   as Mixpanel's ingestion API
-GET  /emulator/state           counts, limits, hot shards
-GET  /emulator/events          ?limit= &offset= &distinct_id= &event= &insert_id=
-GET  /emulator/profiles        ?limit= &offset= &group_key= &id=
-GET  /emulator/keys            $insert_ids of deduplicated events, sorted, one a line; ?of=profiles for profile ids
-GET  /emulator/requests        the latest requests
-GET  /emulator/violations      what Mixpanel would have taken silently
-GET  /emulator/faults          faults in force
-POST /emulator/faults          {"seed":1,"rules":[{"kind":"throttle","every":5}]} replaces them; ?add=1 adds
-POST /emulator/reset           forget everything
-`
+var endpoints = []endpoint{
+	{"POST", "/import", "events, as Mixpanel's ingestion API"},
+	{"POST", "/groups", "profiles of companies, users and other groups"},
+	{"POST", "/engage", "profiles of users in a standard project"},
+	{"GET", "/lookup-tables", "ids and names of lookup tables"},
+	{"PUT", "/lookup-tables/{id}", "replace a lookup table: text/csv"},
+	{"GET", "/api/2.0/export", "raw export; ?from_date= &to_date= &event=[] &limit= &time_in_ms="},
+	{"GET", "/", "this index, as JSON or text"},
+	{"GET", "/emulator/state", "counts, limits, hot shards"},
+	{"GET", "/emulator/events", "?limit= &offset= &distinct_id= &event= &insert_id="},
+	{"GET", "/emulator/profiles", "?limit= &offset= &group_key= &id="},
+	{"GET", "/emulator/keys", "$insert_ids of deduplicated events, sorted, one a line; ?of=profiles for profile ids"},
+	{"GET", "/emulator/lookup-tables", "columns and numbers of rows"},
+	{"GET", "/emulator/lookup-tables/{id}", "a lookup table as CSV"},
+	{"GET", "/emulator/requests", "the latest requests"},
+	{"GET", "/emulator/violations", "what Mixpanel would have taken silently"},
+	{"GET", "/emulator/faults", "faults in force"},
+	{"POST", "/emulator/faults", `{"seed":1,"rules":[{"kind":"throttle","every":5}]} replaces them; ?add=1 adds`},
+	{"POST", "/emulator/reset", "forget everything"},
+}
 
 func (s *Server) routes() {
 	s.mux.HandleFunc("POST /import", s.write("/import", s.serveImport))
 	s.mux.HandleFunc("POST /groups", s.write("/groups", s.serveProfiles))
-	s.mux.HandleFunc("POST /engage", s.write("/engage", s.serveProfiles))
-	s.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, index) })
+	s.mux.HandleFunc("POST /engage", s.write("/engage", s.serveEngage))
+	s.mux.HandleFunc("PUT "+lookupPath+"/{id}", s.write(lookupPath, s.putLookup))
+	s.mux.HandleFunc("GET "+lookupPath, s.listLookups)
+	s.mux.HandleFunc("GET "+exportPath, s.getExport)
+	s.mux.HandleFunc("GET /{$}", s.getRoot)
 	s.mux.HandleFunc("GET /emulator/state", s.getState)
 	s.mux.HandleFunc("GET /emulator/events", s.getEvents)
 	s.mux.HandleFunc("GET /emulator/profiles", s.getProfiles)
 	s.mux.HandleFunc("GET /emulator/keys", s.getKeys)
+	s.mux.HandleFunc("GET /emulator/lookup-tables", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]any{"tables": s.LookupTables()})
+	})
+	s.mux.HandleFunc("GET /emulator/lookup-tables/{id}", s.getLookup)
 	s.mux.HandleFunc("GET /emulator/requests", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]any{"requests": s.Requests()})
 	})
@@ -59,7 +79,8 @@ type State struct {
 	Events    int        `json:"events"`     // deduplicated
 	RawEvents int        `json:"raw_events"` // copies included
 	Profiles  int        `json:"profiles"`
-	Links     int        `json:"links"` // devices linked to somebody
+	Links     int        `json:"links"`         // devices linked to somebody
+	Lookups   int        `json:"lookup_tables"` // registered or made by a PUT
 	Counters  Counters   `json:"counters"`
 	HotShards []HotShard `json:"hot_shards"`
 	Limits    Limits     `json:"limits"`
@@ -72,6 +93,9 @@ type Limits struct {
 	MaxRecord  int       `json:"max_record"`
 	MaxDepth   int       `json:"max_depth"`
 	RateLimit  RateLimit `json:"rate_limit"` // 0: none
+
+	MaxLookupBody  int `json:"max_lookup_body"`
+	MaxLookupCalls int `json:"max_lookup_calls"` // in 24 hours
 }
 
 // State sums the project up.
@@ -79,12 +103,12 @@ func (s *Server) State() State {
 	o := &s.options
 	st := State{
 		Model: o.Model, ProjectID: o.ProjectID, KeysOnly: o.KeysOnly, Counters: s.Counters(), HotShards: s.HotShards(),
-		Limits: Limits{o.MaxBody, o.MaxRecords, o.MaxRecord, o.MaxDepth, o.RateLimit},
+		Limits: Limits{o.MaxBody, o.MaxRecords, o.MaxRecord, o.MaxDepth, o.RateLimit, o.MaxLookupBody, o.MaxLookupCalls},
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st.Events, st.RawEvents = s.events.unique(), s.events.raw
-	st.Profiles, st.Links = s.profiles.len(), len(s.events.links)
+	st.Profiles, st.Links, st.Lookups = s.profiles.len(), len(s.events.links), len(s.lookups.byID)
 	return st
 }
 

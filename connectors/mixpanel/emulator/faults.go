@@ -44,7 +44,7 @@ type Faults struct {
 // any, the rule hits every request.
 type Rule struct {
 	Kind string `json:"kind"`
-	Path string `json:"path,omitempty"` // only this write path, such as "/import"
+	Path string `json:"path,omitempty"` // only this path, such as "/import"; the export is hit only by its own
 
 	// When. The requests of the path are counted from the moment the rule is set.
 	After       int       `json:"after,omitempty"`       // not the first After requests
@@ -88,8 +88,8 @@ func (r *Rule) validate() error {
 	switch {
 	case !slices.Contains(faultKinds, r.Kind):
 		return fmt.Errorf("unknown kind %q: want one of %s", r.Kind, strings.Join(faultKinds, ", "))
-	case r.Path != "" && !slices.Contains(writePaths, r.Path):
-		return fmt.Errorf("unknown path %q: want one of %s", r.Path, strings.Join(writePaths, ", "))
+	case r.Path != "" && r.Path != exportPath && !slices.Contains(writePaths, r.Path):
+		return fmt.Errorf("unknown path %q: want one of %s, %s", r.Path, strings.Join(writePaths, ", "), exportPath)
 	case r.Probability < 0 || r.Probability > 1:
 		return fmt.Errorf("probability %v is not between 0 and 1", r.Probability)
 	case min(r.After, r.Every, r.Burst, r.Next, r.Limit, r.DelayMS, r.By) < 0:
@@ -157,7 +157,7 @@ func (in *injector) pick(path string, now time.Time) (hit []*armed) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for _, r := range in.rules {
-		if (r.Path == "" || r.Path == path) && r.hit(now) {
+		if (r.Path == path || r.Path == "" && path != exportPath) && r.hit(now) {
 			hit = append(hit, r)
 		}
 	}

@@ -26,7 +26,7 @@ func (s *Server) serveImport(q *work) answer {
 	}
 	b := batches.Get().(*batch)
 	defer b.release()
-	body, refusal := s.read(q, b.body)
+	body, refusal := s.read(q, b.body, s.options.MaxBody)
 	b.body = body
 	if refusal != nil {
 		return *refusal

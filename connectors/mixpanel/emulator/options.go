@@ -49,6 +49,12 @@ type Options struct {
 	// of Mixpanel's documentation does; by default "insert_id", as the others.
 	DollarInsertID bool
 
+	// LookupTables names the lookup tables of the project by id. With none,
+	// every id is a table from its first PUT on.
+	LookupTables   map[string]string
+	MaxLookupBody  int // bytes of a lookup table, uncompressed, default 100,000,000
+	MaxLookupCalls int // of PUT /lookup-tables within 24 hours, default 100
+
 	RateLimit RateLimit
 	Latency   time.Duration // added to every answer of a write path
 	Faults    Faults        // what goes wrong from the start; see SetFaults
@@ -85,7 +91,8 @@ func (o Options) Validate() error {
 		value int64
 	}{
 		{"max body", int64(o.MaxBody)}, {"max records", int64(o.MaxRecords)}, {"max record", int64(o.MaxRecord)},
-		{"max depth", int64(o.MaxDepth)}, {"max log", int64(o.MaxLog)}, {"latency", int64(o.Latency)},
+		{"max depth", int64(o.MaxDepth)}, {"max log", int64(o.MaxLog)}, {"max lookup body", int64(o.MaxLookupBody)},
+		{"max lookup calls", int64(o.MaxLookupCalls)}, {"latency", int64(o.Latency)},
 		{"events per minute", o.RateLimit.Events}, {"bytes per minute", o.RateLimit.Bytes},
 	} {
 		if n.value < 0 {
@@ -105,6 +112,8 @@ func (o Options) withDefaults() Options {
 	o.MaxRecord = cmp.Or(o.MaxRecord, 1_000_000)
 	o.MaxDepth = cmp.Or(o.MaxDepth, 10)
 	o.TooManyStatus = cmp.Or(o.TooManyStatus, http.StatusRequestEntityTooLarge)
+	o.MaxLookupBody = cmp.Or(o.MaxLookupBody, 100_000_000)
+	o.MaxLookupCalls = cmp.Or(o.MaxLookupCalls, 100)
 	o.MaxLog = cmp.Or(o.MaxLog, 10_000)
 	if o.Now == nil {
 		o.Now = time.Now

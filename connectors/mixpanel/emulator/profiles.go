@@ -78,6 +78,9 @@ type update struct {
 	ignoreTime bool
 }
 
+// serveEngage serves /engage, which knows JSONP besides.
+func (s *Server) serveEngage(q *work) answer { return q.callback(s.serveProfiles(q)) }
+
 // serveProfiles serves /groups and /engage: JSON in, 200 out, whatever is in it.
 func (s *Server) serveProfiles(q *work) answer {
 	if encoding := q.http.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
@@ -86,10 +89,15 @@ func (s *Server) serveProfiles(q *work) answer {
 	}
 	b := batches.Get().(*batch)
 	defer b.release()
-	body, refusal := s.read(q, b.body)
+	body, refusal := s.read(q, b.body, s.options.MaxBody)
 	b.body = body
 	if refusal != nil {
 		return *refusal
+	}
+	if body, err := q.unwrapForm(b.body); err != nil {
+		return refuse(http.StatusBadRequest, err.Error())
+	} else {
+		b.body = body
 	}
 	updates, total, err := s.parseUpdates(q, b)
 	q.log.Records = total

@@ -9,9 +9,9 @@ import (
 	"strconv"
 )
 
-// read reads the body into dst. The answer is nil unless the body was refused.
-func (s *Server) read(q *work, dst []byte) ([]byte, *answer) {
-	limit := s.options.MaxBody
+// read reads the body, up to limit bytes of it, into dst. The answer is nil
+// unless the body was refused.
+func (s *Server) read(q *work, dst []byte, limit int) ([]byte, *answer) {
 	fault := q.hit(FaultTooLarge)
 	if fault != nil {
 		lower := fault.Limit

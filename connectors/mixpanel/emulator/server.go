@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-var writePaths = []string{"/import", "/groups", "/engage"}
+var writePaths = []string{"/import", "/groups", "/engage", lookupPath}
 
 // Server is an emulated project. Make one with New; it is an http.Handler and
 // safe for concurrent use.
@@ -21,6 +21,7 @@ type Server struct {
 	mu       sync.Mutex // guards all below
 	events   *events
 	profiles *profiles
+	lookups  *lookups
 	rate     window
 	heat     *heat
 	counters Counters
@@ -39,13 +40,14 @@ func New(o Options) *Server {
 	return s
 }
 
-// Reset forgets all events, profiles, counts and logs, and puts the faults back
-// to those of Options.
+// Reset forgets all events, profiles, lookup rows, counts and logs, and puts
+// lookup tables and faults back to those of Options.
 func (s *Server) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events = newEvents(s.options.KeysOnly)
 	s.profiles = newProfiles(s.options.KeysOnly)
+	s.lookups = newLookups(s.options.LookupTables)
 	s.rate = window{limit: s.options.RateLimit}
 	s.heat = newHeat()
 	s.counters = newCounters()
@@ -103,21 +105,27 @@ func (q *work) note(kind string, index int, key, detail string) {
 func (s *Server) write(path string, process func(*work) answer) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		q := s.begin(path, r)
-		var a answer
-		if before := q.before(); before != nil {
-			s.fired(q, before.Kind)
-			if before.Kind == FaultResetBefore {
-				s.finish(q, 0)
-				abort(w)
-				return
-			}
-			drain(r.Body)
-			a = before.answer()
-		} else {
-			a = process(q)
+		if !s.forestalled(w, q) {
+			s.deliver(w, q, process(q))
 		}
-		s.deliver(w, q, a)
 	}
+}
+
+// forestalled answers a request that a fault keeps from being processed.
+func (s *Server) forestalled(w http.ResponseWriter, q *work) bool {
+	before := q.before()
+	if before == nil {
+		return false
+	}
+	s.fired(q, before.Kind)
+	if before.Kind == FaultResetBefore {
+		s.finish(q, 0)
+		abort(w)
+		return true
+	}
+	drain(q.http.Body)
+	s.deliver(w, q, before.answer())
+	return true
 }
 
 func (s *Server) begin(path string, r *http.Request) *work {
@@ -125,8 +133,8 @@ func (s *Server) begin(path string, r *http.Request) *work {
 	query := r.URL.Query()
 	q := &work{http: r, path: path, hits: s.faults.pick(path, now)}
 	q.mode = mode{
-		strict:  query.Get("strict") != "0" && (path == "/import" || query.Has("strict")),
-		verbose: query.Has("verbose") && query.Get("verbose") != "0",
+		strict:  isSet(query, "strict") || path == "/import" && !query.Has("strict"),
+		verbose: isSet(query, "verbose"),
 	}
 	q.log = Request{
 		At: now, Path: path, Strict: q.mode.strict, Verbose: q.mode.verbose, ProjectID: query.Get("project_id"),
@@ -188,6 +196,24 @@ func (s *Server) login(r *http.Request) bool {
 		return project != "" // mandatory with a service account
 	}
 	return o.Token != "" && user == o.Token && password == ""
+}
+
+// account tells whether the request comes from a service account of the
+// project: the token, which is enough for /import, is not.
+func (s *Server) account(r *http.Request) bool {
+	o := &s.options
+	project := r.URL.Query().Get("project_id")
+	if o.ProjectID != 0 && project != "" && project != strconv.FormatInt(o.ProjectID, 10) {
+		return false
+	}
+	user, password, ok := r.BasicAuth()
+	switch {
+	case o.Username != "":
+		return ok && user == o.Username && password == o.Secret && project != ""
+	case o.Token != "" && user == o.Token && password == "":
+		return false
+	}
+	return r.Header.Get("Authorization") != ""
 }
 
 // ring keeps the latest of what is added to it.

@@ -30,7 +30,8 @@ type Violation struct {
 	Detail  string `json:"detail"`
 }
 
-// Request is one request to a write path. It holds no credentials.
+// Request is one request to a write path, or a raw export, of which Records are
+// the events found. It holds no credentials.
 type Request struct {
 	ID          int       `json:"id"` // 1, 2, 3, … in order of arrival
 	At          time.Time `json:"at"`
@@ -226,10 +227,7 @@ func (s *Server) filter(f eventFilter) eventPage {
 		if f.distinctID != "" && f.distinctID != string(en.distinctID) && f.distinctID != resolved {
 			continue
 		}
-		var e event
-		sc := scanner{src: en.raw}
-		sc.scanEvent(0, &e)
-		name := truncate(string(e.name.text()))
+		name := en.name()
 		if f.name != "" && f.name != name {
 			continue
 		}
@@ -253,14 +251,27 @@ func (s *events) resolve(en *entry) string {
 	return id
 }
 
-func (en *entry) event(name, resolved string, copies int) Event {
+// name is the event's name as stored.
+func (en *entry) name() string {
+	var e event
+	sc := scanner{src: en.raw}
+	sc.scanEvent(0, &e)
+	return truncate(string(e.name.text()))
+}
+
+// properties decodes the event's properties as stored.
+func (en *entry) properties() map[string]any {
 	properties := decodeObject(find(en.raw, "properties").raw)
 	delete(properties, "ip") // used for geolocation, never stored
 	properties["distinct_id"] = string(en.distinctID)
 	properties["$insert_id"] = string(en.insertID)
+	return properties
+}
+
+func (en *entry) event(name, resolved string, copies int) Event {
 	return Event{
 		Name: name, DistinctID: string(en.distinctID), ResolvedID: resolved, InsertID: string(en.insertID),
 		Time: time.UnixMilli(en.millis).UTC(), Received: time.UnixMilli(en.received).UTC(),
-		Properties: properties, Copies: copies, Raw: en.raw,
+		Properties: en.properties(), Copies: copies, Raw: en.raw,
 	}
 }
