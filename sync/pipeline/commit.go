@@ -15,22 +15,21 @@ const lastSave = 10 * time.Second
 // cancellation (parent's values, not its end, rule the last save). A failed
 // save cancels the run.
 func (p *pass) commitLoop(parent, ctx context.Context, cancel context.CancelCauseFunc) error {
-	var notes []Note
+	unsaved := false
 	var position *warehouse.Position
 	saved := time.Now()
 	save := func(ctx context.Context) error {
-		if len(notes) == 0 {
+		if !unsaved {
 			return nil
 		}
-		if err := p.Journal.Save(ctx, notes, position); err != nil {
+		if err := p.Journal.Save(ctx, position); err != nil {
 			cancel(err)
 			return err
 		}
 		if p.Hooks.Saved != nil {
 			p.Hooks.Saved(position)
 		}
-		clear(notes)
-		notes, saved = notes[:0], time.Now()
+		unsaved, saved = false, time.Now()
 		return nil
 	}
 	var failed error
@@ -54,7 +53,8 @@ func (p *pass) commitLoop(parent, ctx context.Context, cancel context.CancelCaus
 				continue
 			}
 		}
-		notes = append(notes, t.note)
+		p.Journal.Settle(t.note)
+		unsaved = true
 		if t.position != nil {
 			position = t.position
 		}

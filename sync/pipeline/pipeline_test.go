@@ -43,7 +43,8 @@ type world struct {
 	inFlight map[uint64]bool
 	sends    int
 	saves    int
-	saved    int // rows before this are saved
+	ready    int // rows before this are settled, in order
+	saved    int // and before this saved
 	attempts map[string]int
 	stop     chan struct{}
 }
@@ -243,20 +244,24 @@ func parse(t *testing.T, record []byte) (lane uint64, id int) {
 }
 
 // Journal.
-func (w *world) Save(_ context.Context, notes []pipeline.Note, position *warehouse.Position) error {
+func (w *world) Settle(x pipeline.Note) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := x.(*note)
+	if n.first != w.ready {
+		w.t.Errorf("the note of row %d was settled after %d rows", n.first, w.ready)
+	}
+	w.ready = n.first + n.rows
+}
+
+func (w *world) Save(_ context.Context, position *warehouse.Position) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.saves++
 	if w.saves-1 == w.failSave {
 		return errInjected
 	}
-	for _, x := range notes {
-		n := x.(*note)
-		if n.first != w.saved {
-			w.t.Errorf("a note of row %d was saved after %d rows", n.first, w.saved)
-		}
-		w.saved = n.first + n.rows
-	}
+	w.saved = w.ready
 	if got := *position.Cursor; got != strconv.Itoa(w.saved) {
 		w.t.Errorf("saved position %s after row %d", got, w.saved)
 	}

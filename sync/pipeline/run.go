@@ -62,10 +62,14 @@ type Sink interface {
 	Send(ctx context.Context, p *mixpanel.Payload) mixpanel.Outcome
 }
 
-// Journal makes progress durable. Notes come in read order, each once; position
-// is the place of the last row of the last note, nil when a read cannot resume there.
+// Journal makes progress durable.
 type Journal interface {
-	Save(ctx context.Context, notes []Note, position *warehouse.Position) error
+	// Settle tells that every row of a note is settled. Notes come in read
+	// order, each once, and are the journal's from then on.
+	Settle(n Note)
+	// Save keeps what was settled since the last time. The position is the
+	// place of the last row, nil when a read cannot resume there.
+	Save(ctx context.Context, position *warehouse.Position) error
 }
 
 // Pacer is the patience and the share of the road that a run has.
@@ -113,7 +117,7 @@ const (
 	// Batches whose rows are still in flight. Row memory is not kept for them,
 	// only their notes; deep enough that a slow request among many quick ones
 	// does not stall the others.
-	window = 32
+	window = 16
 	// Every lane fills a payload of its own, so more lanes make for smaller
 	// requests; this many already carry more records a second than Mixpanel takes.
 	maxLanes = 8

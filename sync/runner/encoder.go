@@ -90,13 +90,12 @@ func (e *encoder) Open(ctx context.Context, b *warehouse.Batch) (pipeline.Note, 
 }
 
 // needsHashes reports whether anything will be looked up or remembered of the
-// batch's rows. They come in the order of the cursor.
+// batch's rows.
 func (e *encoder) needsHashes() bool {
 	if !e.ledger || e.cursor < 0 || len(e.open) > 0 {
 		return true
 	}
-	at := e.batch.Cols[e.cursor].Int
-	return at[e.batch.Len()-1] >= e.zone || at[0] <= e.high
+	return slices.ContainsFunc(e.batch.Cols[e.cursor].Int, func(at int64) bool { return at >= e.zone || at <= e.high })
 }
 
 // recall looks up what is known of the batch's rows, all at once.

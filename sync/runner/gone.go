@@ -33,6 +33,7 @@ type gone struct {
 	after   uint64
 	begun   bool
 	batch   *warehouse.Batch
+	settled []uint64
 	deleted int64
 }
 
@@ -81,18 +82,19 @@ func (g *gone) Append(dst []byte, row int, rec *pipeline.Record) ([]byte, error)
 func (g *gone) AppendMore(dst []byte, _ int) []byte { return dst }
 func (g *gone) Close() error                        { return nil }
 
-func (g *gone) Save(ctx context.Context, notes []pipeline.Note, _ *warehouse.Position) error {
-	var keys []uint64
-	for _, x := range notes {
-		for _, k := range x.(*departed).keys {
-			if k != 0 {
-				keys = append(keys, k)
-			}
+func (g *gone) Settle(n pipeline.Note) {
+	for _, k := range n.(*departed).keys {
+		if k != 0 {
+			g.settled = append(g.settled, k)
 		}
 	}
-	if err := g.lease.ForgetHashes(ctx, keys); err != nil {
+}
+
+func (g *gone) Save(ctx context.Context, _ *warehouse.Position) error {
+	if err := g.lease.ForgetHashes(ctx, g.settled); err != nil {
 		return err
 	}
-	g.deleted += int64(len(keys))
+	g.deleted += int64(len(g.settled))
+	g.settled = g.settled[:0]
 	return nil
 }

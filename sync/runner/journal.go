@@ -8,8 +8,7 @@ import (
 	"github.com/mixsync/mixsync/sync/pipeline"
 )
 
-// journal makes settled notes durable, in one transaction a save, and keeps the
-// tally of this attempt.
+// journal makes settled notes durable and keeps the tally of this attempt.
 type journal struct {
 	lease   *checkpoint.Lease // nil: count only (dry runs, --limit)
 	run     *checkpoint.Run
@@ -19,50 +18,56 @@ type journal struct {
 	free    chan *note
 	unsaved *unsaved
 	floor   *warehouse.Position // before the first reject of the run; nil: none yet
+
+	pending checkpoint.Progress // settled and not saved
+	seen    []uint64
 }
 
-func (j *journal) Save(ctx context.Context, notes []pipeline.Note, position *warehouse.Position) error {
-	p := checkpoint.Progress{Position: position}
-	var seen []uint64
-	for _, x := range notes {
-		n := x.(*note)
-		n.settle()
-		addCounts(&j.tally, n.counts())
-		p.Ledger = append(p.Ledger, n.ledger...)
-		p.Hashes = append(p.Hashes, n.hashes...)
-		p.Rejects = append(p.Rejects, n.rejects...)
-		p.Resolved = append(p.Resolved, n.resolved...)
-		seen = append(seen, n.seen...)
-		if len(n.rejects) > 0 && j.floor == nil {
-			j.floor = n.before
-			if j.floor == nil {
-				j.floor = &warehouse.Position{}
-			}
-			p.Floor = j.floor
+// Settle takes over what a note has gathered, and gives its memory back.
+func (j *journal) Settle(x pipeline.Note) {
+	n := x.(*note)
+	n.settle()
+	addCounts(&j.tally, n.counts())
+	p := &j.pending
+	p.Ledger = append(p.Ledger, n.ledger...)
+	p.Hashes = append(p.Hashes, n.hashes...)
+	p.Rejects = append(p.Rejects, n.rejects...)
+	p.Resolved = append(p.Resolved, n.resolved...)
+	j.seen = append(j.seen, n.seen...)
+	if len(n.rejects) > 0 && j.floor == nil {
+		if j.floor = n.before; j.floor == nil {
+			j.floor = &warehouse.Position{}
 		}
+		p.Floor = j.floor
 	}
+	j.unsaved.remove(n)
+	select {
+	case j.free <- n:
+	default:
+	}
+}
+
+// Save keeps what was settled since the last time, in one transaction.
+func (j *journal) Save(ctx context.Context, position *warehouse.Position) error {
 	if j.lease != nil {
-		p.Counts = j.total()
-		if err := j.lease.Save(ctx, j.run, p); err != nil {
+		j.pending.Position, j.pending.Counts = position, j.total()
+		if err := j.lease.Save(ctx, j.run, j.pending); err != nil {
 			return err
 		}
-		if len(seen) > 0 {
-			if err := j.lease.TouchHashes(ctx, j.run, seen); err != nil {
+		if len(j.seen) > 0 {
+			if err := j.lease.TouchHashes(ctx, j.run, j.seen); err != nil {
 				return err
 			}
 		}
 		if position != nil {
 			j.run.Position = position
 		}
-		j.run.Counts = p.Counts
+		j.run.Counts = j.pending.Counts
 	}
-	for _, x := range notes {
-		j.unsaved.remove(x.(*note))
-		select {
-		case j.free <- x.(*note):
-		default:
-		}
-	}
+	p := &j.pending
+	clear(p.Rejects) // their payloads
+	*p = checkpoint.Progress{Ledger: p.Ledger[:0], Hashes: p.Hashes[:0], Rejects: p.Rejects[:0], Resolved: p.Resolved[:0]}
+	j.seen = j.seen[:0]
 	return nil
 }
 

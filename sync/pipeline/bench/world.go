@@ -27,8 +27,8 @@ type bench struct {
 	server *postgrestest.Server
 }
 
-func newBench(ctx context.Context, o options) (b *bench, err error) {
-	b = &bench{options: o}
+func newBench(ctx context.Context, o options) (_ *bench, err error) {
+	b := &bench{options: o}
 	defer func() {
 		if err != nil {
 			b.close()
