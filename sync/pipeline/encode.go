@@ -156,6 +156,7 @@ func (e *encoder) seal(ctx context.Context, slot **payload) error {
 		return nil
 	}
 	*slot = nil
+	e.largest = max(e.largest, len(x.Body)+len(x.Body)/32)
 	var err error
 	if x.weight, err = e.budget.Acquire(ctx, len(x.Body)); err != nil {
 		return err

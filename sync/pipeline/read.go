@@ -20,6 +20,8 @@ type pass struct {
 	budget *pace.Bytes           // bytes of sealed payloads
 	quiet  chan struct{}         // closed when every sender has returned
 	end    error                 // why read ended; written before read is closed
+
+	largest int // bytes of the largest payload so far; encode's alone
 }
 
 func newPass(r *Run) *pass {
@@ -89,7 +91,9 @@ func (p *pass) fresh(lane int) *payload {
 	select {
 	case x = <-p.spare:
 	default:
-		x = &payload{Payload: mixpanel.Payload{Endpoint: p.Endpoint}, keys: map[uint64]struct{}{}}
+		// As large as the largest so far: growing there step by step would cost
+		// more than filling it.
+		x = &payload{Payload: mixpanel.Payload{Endpoint: p.Endpoint, Body: make([]byte, 0, p.largest)}, keys: map[uint64]struct{}{}}
 	}
 	x.lane = lane
 	return x
