@@ -2,8 +2,9 @@ package configs
 
 import (
 	"fmt"
-	"regexp"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -63,7 +64,15 @@ func sorted[V any](m map[string]*V) []named[V] {
 
 // names of warehouses, projects and syncs are arguments of commands and parts of
 // paths, metrics and URLs.
-var nameRule = regexp.MustCompile(`^[\pL\pN_][\pL\pN_.-]{0,127}$`)
+func isName(s string) bool {
+	for i, r := range s {
+		if !unicode.IsLetter(r) && !unicode.IsNumber(r) && r != '_' && (i == 0 || r != '.' && r != '-') {
+			return false
+		}
+	}
+	n := utf8.RuneCountInString(s)
+	return n >= 1 && n <= 128
+}
 
 // collection is a block of named things.
 func collection[V any](key, doc string, c codec[V], add func(*File, string, *V), all func(*File) []named[V]) field[File] {
@@ -71,7 +80,7 @@ func collection[V any](key, doc string, c codec[V], add func(*File, string, *V),
 		decode: func(d *decoder, n node, f *File) {
 			entries, _ := d.entries(n)
 			for _, e := range entries {
-				if !nameRule.MatchString(e.key) {
+				if !isName(e.key) {
 					at := e.node
 					at.pos = e.keyPos
 					d.faultf(at, "letters, digits, _, - and ., at most 128, beginning with a letter, digit or _", "%q is not a name", e.key)

@@ -2,9 +2,11 @@ package configs
 
 import (
 	"errors"
-	"regexp"
+
 	"slices"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -62,10 +64,19 @@ var bigqueryObject = object[BigQuery]{
 	foreign: bigqueryForeign,
 }
 
-var labelRule = regexp.MustCompile(`^[\p{Ll}\p{Lo}][\p{Ll}\p{Lo}\p{N}_-]{0,62}$`)
+// isLabel follows BigQuery's rule for the keys of labels.
+func isLabel(s string) bool {
+	for i, r := range s {
+		if !unicode.In(r, unicode.Ll, unicode.Lo) && (i == 0 || !unicode.IsNumber(r) && r != '_' && r != '-') {
+			return false
+		}
+	}
+	n := utf8.RuneCountInString(s)
+	return n >= 1 && n <= 63
+}
 
 func checkLabel(key string) error {
-	if !labelRule.MatchString(key) {
+	if !isLabel(key) {
 		return errors.New("is not a label's key: lower-case letters, digits, _ and -, at most 63, beginning with a letter")
 	}
 	return nil
