@@ -6,6 +6,6 @@ package main
 // have fewer rows with it, and every assertion stays.
 const (
 	manyRows   = 100_000
-	killedRows = 250_000
+	killedRows = 200_000
 	kills      = 8
 )
