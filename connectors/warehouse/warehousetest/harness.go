@@ -33,6 +33,9 @@ type Harness struct {
 	Running func(t testing.TB, marker string) bool
 	// NoCursor lists kinds that this warehouse has no cursor columns of.
 	NoCursor []warehouse.Kind
+	// TellsApart says that of two columns of one name in a query the warehouse
+	// gives the second another name, instead of refusing them.
+	TellsApart bool
 }
 
 // Column is a column of a table to create.
