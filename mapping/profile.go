@@ -35,15 +35,13 @@ func (p *Plan) appendProfile(dst []byte, b *warehouse.Batch, row int, out *Row) 
 		return dst, rej
 	}
 	dst = append(dst, '}', '}')
-	end := len(dst)
 	out.More = p.more || len(p.constNull) > 0
 	if !p.noHashes {
-		if out.More {
-			dst = p.appendUnset(dst, b, row, w)
-		}
+		// What $unset removes is what $set lacks, so the second record is no
+		// news beyond the first: a new column that is NULL sends nothing again.
 		out.Sent = identity.Hash(dst[n:])
 	}
-	return dst[:end], nil
+	return dst, nil
 }
 
 // appendWhose appends the beginning of a profile record, up to its last id.

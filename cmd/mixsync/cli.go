@@ -29,6 +29,7 @@ type app struct {
 
 	command string // the name of the command that ran, for the JSON envelope
 	log     *slog.Logger
+	logOut  redirect // where the log goes: stderr, or above the bars
 }
 
 // run is main with everything it touches passed in; it returns the exit code.
@@ -125,12 +126,13 @@ func (a *app) globals() error {
 	if err := level.UnmarshalText([]byte(a.logLevel)); err != nil {
 		return usageError("--log-level is debug, info, warn or error, not %q", a.logLevel)
 	}
+	a.logTo(a.stderr)
 	o := &slog.HandlerOptions{Level: level}
 	switch a.logFormat {
 	case "text":
-		a.log = slog.New(slog.NewTextHandler(a.stderr, o))
+		a.log = slog.New(slog.NewTextHandler(&a.logOut, o))
 	case "json":
-		a.log = slog.New(slog.NewJSONHandler(a.stderr, o))
+		a.log = slog.New(slog.NewJSONHandler(&a.logOut, o))
 	default:
 		return usageError("--log-format is text or json, not %q", a.logFormat)
 	}

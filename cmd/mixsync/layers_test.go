@@ -23,6 +23,8 @@ var imports = map[string][]string{
 	"sync/pace":                          {},
 	"mapping/identity":                   {"mapping/appendjson"},
 	"connectors/postgres":                {"connectors/warehouse"},
+	"connectors/duckdb":                  {"connectors/warehouse"},
+	"deploy":                             {},
 	"connectors/mixpanel/emulator":       {"connectors/mixpanel"},
 	"mapping":                            {"connectors/warehouse", "mapping/appendjson", "mapping/identity"},
 	"sync/checkpoint":                    {"connectors/warehouse"},

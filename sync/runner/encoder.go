@@ -33,6 +33,7 @@ type encoder struct {
 	memory  memory
 	judge   *judge
 	unsaved *unsaved
+	live    *Live
 
 	cursor int // index of the cursor column, -1 without one
 
@@ -82,6 +83,10 @@ func (e *encoder) Open(ctx context.Context, b *warehouse.Batch) (pipeline.Note, 
 	e.batch, e.note, e.twins = b, n, b.Twins
 	e.rank()
 	e.judge.rows.Add(n.rows)
+	if e.cursor >= 0 {
+		at := b.Cols[e.cursor].Int
+		e.live.reach(at[0], at[b.Len()-1])
+	}
 	e.plan.SetHashes(e.needsHashes())
 	if err := e.recall(ctx); err != nil {
 		return nil, err

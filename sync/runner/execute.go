@@ -75,6 +75,13 @@ func (w *work) attempt(ctx context.Context, run *checkpoint.Run) (*attempt, erro
 		zone: math.MaxInt64, high: math.MinInt64, skip: run.Kind == checkpoint.Incremental,
 		known: map[uint64]checkpoint.Entry{}, sent: map[uint64]uint64{}, free: free, unsaved: open, last: run.Position,
 	}
+	if w.cursor >= 0 && run.Window.To != nil {
+		live.kind = w.schema.Fields[w.cursor].Kind
+		if to, err := warehouse.ParseCursor(live.kind, *run.Window.To); err == nil {
+			live.last.Store(to.Ticks)
+		}
+	}
+	e.live = live
 	a := &attempt{work: w, run: run, encoder: e, live: live,
 		journal: &journal{lease: w.lease, run: run, base: run.Counts, live: live, free: free, unsaved: open, floor: run.Floor}}
 	if w.opts.passing() {

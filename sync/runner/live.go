@@ -2,6 +2,7 @@ package runner
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/mixsync/mixsync/connectors/mixpanel"
 	"github.com/mixsync/mixsync/connectors/warehouse"
@@ -14,6 +15,49 @@ type Live struct {
 
 	requests, retries, json, wire, rows, sent atomic.Int64
 	cursor                                    atomic.Pointer[string]
+
+	// The window in cursor ticks, and the cursor of the last row read.
+	kind     warehouse.Kind // Invalid where rows are read without a cursor
+	first    atomic.Int64
+	begun    atomic.Bool // first and at are known
+	last, at atomic.Int64
+}
+
+// Done is the share of the window that has been read, between 0 and 1, by the
+// cursor; false while it cannot be told.
+func (l *Live) Done() (float64, bool) {
+	if l.kind == warehouse.Invalid || !l.begun.Load() {
+		return 0, false
+	}
+	first, last, now := l.first.Load(), l.last.Load(), l.at.Load()
+	if last <= first {
+		return 0, false
+	}
+	return min(1, max(0, float64(now-first)/float64(last-first))), true
+}
+
+// Lag is how far behind now the rows are that are being read; false where the
+// cursor is no time.
+func (l *Live) Lag(now time.Time) (time.Duration, bool) {
+	if !l.begun.Load() {
+		return 0, false
+	}
+	switch at := l.at.Load(); l.kind {
+	case warehouse.Timestamp, warehouse.TimestampTZ:
+		return now.Sub(time.UnixMicro(at)), true
+	case warehouse.Date:
+		return now.Sub(time.Unix(at*24*60*60, 0)), true
+	}
+	return 0, false
+}
+
+// reach notes the cursor of the last row of a batch, and of the first of all.
+func (l *Live) reach(first, last int64) {
+	if !l.begun.Load() {
+		l.first.Store(first)
+	}
+	l.at.Store(last)
+	l.begun.Store(true)
 }
 
 // Rows is how many rows have been read, Sent how many records were settled.
