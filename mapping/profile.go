@@ -3,6 +3,7 @@ package mapping
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
 	"github.com/mixsync/mixsync/mapping/identity"
@@ -37,9 +38,15 @@ func (p *Plan) appendProfile(dst []byte, b *warehouse.Batch, row int, out *Row) 
 	dst = append(dst, '}', '}')
 	out.More = p.more || len(p.constNull) > 0
 	if !p.noHashes {
-		// What $unset removes is what $set lacks, so the second record is no
-		// news beyond the first: a new column that is NULL sends nothing again.
+		// What $unset removes of columns is what $set lacks, so it is no news: a
+		// new column that is NULL sends nothing again. A key of a flattened
+		// object can be lacking without being removed.
+		end := len(dst)
+		if out.More {
+			dst = p.appendUnsetLifted(dst, b, row)
+		}
 		out.Sent = identity.Hash(dst[n:])
+		dst = dst[:end]
 	}
 	return dst, nil
 }
@@ -69,18 +76,39 @@ func (p *Plan) appendUnset(dst []byte, b *warehouse.Batch, row int, w who) []byt
 	dst = append(p.appendWhose(dst, w), p.behind...)
 	dst = append(dst, `"$unset":[`...)
 	for i := range p.properties {
-		if pr := &p.properties[i]; isNull(pr.enc, &b.Cols[pr.col], row) {
+		if pr := &p.properties[i]; isNull(pr.enc, &b.Cols[pr.col], row) || notFinite(&b.Cols[pr.col], row) {
 			dst = appendElement(dst, pr.key[1:len(pr.key)-1])
 		}
 	}
-	p.lifted = p.lifted[:0]
-	for i := range p.flattened {
-		dst = p.appendUnsetKeys(dst, &p.flattened[i], b, row)
-	}
+	dst = p.appendUnsetLifted(dst, b, row)
 	for _, name := range p.constNull {
 		dst = appendElement(dst, name)
 	}
 	return append(dst, ']', '}')
+}
+
+// appendUnsetLifted appends the keys of all flattened objects whose value is null.
+func (p *Plan) appendUnsetLifted(dst []byte, b *warehouse.Batch, row int) []byte {
+	p.lifted = p.lifted[:0]
+	for i := range p.flattened {
+		dst = p.appendUnsetKeys(dst, &p.flattened[i], b, row)
+	}
+	return dst
+}
+
+// notFinite reports whether $set leaves the value out for being no number or no
+// time. It is removed like NULL: what was there before it is outdated.
+func notFinite(c *warehouse.Column, row int) bool {
+	switch c.Kind {
+	case warehouse.Float:
+		return math.IsNaN(c.Float[row]) || math.IsInf(c.Float[row], 0)
+	case warehouse.Decimal:
+		d := c.Text(row)
+		return len(d) > 0 && (d[len(d)-1] == 'y' || d[len(d)-1] == 'N') // Infinity, NaN
+	case warehouse.Date, warehouse.Timestamp, warehouse.TimestampTZ:
+		return c.Int[row] == warehouse.PosInfinity || c.Int[row] == warehouse.NegInfinity
+	}
+	return false
 }
 
 // appendUnsetKeys appends the keys of a flattened object whose value is null.

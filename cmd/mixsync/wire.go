@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/mixsync/mixsync/configs"
+	"github.com/mixsync/mixsync/connectors/duckdb"
 	"github.com/mixsync/mixsync/connectors/mixpanel"
 	"github.com/mixsync/mixsync/connectors/postgres"
 	"github.com/mixsync/mixsync/connectors/warehouse"
@@ -25,6 +26,9 @@ var openers = map[string]opener{
 			DSN: w.Postgres.DSN.Reveal(), StatementTimeout: w.Postgres.StatementTimeout, ConnectTimeout: w.Postgres.ConnectTimeout,
 			ApplicationName: "mixsync",
 		})
+	},
+	configs.TypeDuckDB: func(ctx context.Context, w *configs.Warehouse) (warehouse.Driver, error) {
+		return duckdb.Open(ctx, duckdb.Options{Path: w.DuckDB.Path, MemoryLimit: int64(w.DuckDB.MemoryLimit), Threads: w.DuckDB.Threads})
 	},
 }
 
@@ -76,7 +80,7 @@ func (w *wiring) driver(ctx context.Context, name string) (warehouse.Driver, err
 	block := w.file.Warehouses[name]
 	open := openers[block.Type]
 	if open == nil {
-		return nil, warehouse.Errorf(warehouse.ClassConfig, "use a warehouse of type postgres, or a build that has it",
+		return nil, warehouse.Errorf(warehouse.ClassConfig, "use a warehouse of type postgres or duckdb; the others follow",
 			"warehouse %q is of type %s, which this build of mixsync cannot read", name, block.Type)
 	}
 	d, err := open(ctx, block)

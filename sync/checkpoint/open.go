@@ -172,6 +172,13 @@ func (s *Store) connect(ctx context.Context) error {
 		// The writing connection changes a file that is not in WAL mode as it
 		// opens it, so first make sure that it is ours.
 		v, err := s.version(ctx, s.r)
+		if err == nil && s.reading && v == 0 { // being made by somebody at this moment
+			if err := s.r.Close(); err != nil {
+				return err
+			}
+			s.path, s.file = "", nil
+			return s.connect(ctx)
+		}
 		if err == nil && s.reading && v < schemaVersion {
 			err = &Error{Kind: KindOlder, Path: s.path, Hint: "any `mixsync run` brings it up to date",
 				Err: fmt.Errorf("schema version %d was written by an older mixsync; this one reads %d", v, schemaVersion)}
