@@ -1,0 +1,3 @@
+SELECT "id", "region", "at", "day", "hash", "Odd ""one"""
+FROM "app"."usage"
+ORDER BY "region", "id"
