@@ -146,6 +146,7 @@ func (p *Plan) appendProperties(dst []byte, b *warehouse.Batch, row, count, most
 			count++
 		case omitted:
 			dst = dst[:n]
+			p.more = p.more || p.spec.Nulls == NullsUnset
 		case tooMany:
 			return dst, tooManyIn(pr.name)
 		}

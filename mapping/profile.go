@@ -3,7 +3,6 @@ package mapping
 import (
 	"bytes"
 	"encoding/json"
-	"math"
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
 	"github.com/mixsync/mixsync/mapping/identity"
@@ -76,7 +75,7 @@ func (p *Plan) appendUnset(dst []byte, b *warehouse.Batch, row int, w who) []byt
 	dst = append(p.appendWhose(dst, w), p.behind...)
 	dst = append(dst, `"$unset":[`...)
 	for i := range p.properties {
-		if pr := &p.properties[i]; isNull(pr.enc, &b.Cols[pr.col], row) || notFinite(&b.Cols[pr.col], row) {
+		if pr := &p.properties[i]; p.lacking(dst, pr, b, row) {
 			dst = appendElement(dst, pr.key[1:len(pr.key)-1])
 		}
 	}
@@ -96,19 +95,17 @@ func (p *Plan) appendUnsetLifted(dst []byte, b *warehouse.Batch, row int) []byte
 	return dst
 }
 
-// notFinite reports whether $set leaves the value out for being no number or no
-// time. It is removed like NULL: what was there before it is outdated.
-func notFinite(c *warehouse.Column, row int) bool {
-	switch c.Kind {
-	case warehouse.Float:
-		return math.IsNaN(c.Float[row]) || math.IsInf(c.Float[row], 0)
-	case warehouse.Decimal:
-		d := c.Text(row)
-		return len(d) > 0 && (d[len(d)-1] == 'y' || d[len(d)-1] == 'N') // Infinity, NaN
-	case warehouse.Date, warehouse.Timestamp, warehouse.TimestampTZ:
-		return c.Int[row] == warehouse.PosInfinity || c.Int[row] == warehouse.NegInfinity
+// lacking reports whether $set has no value for a property: it is NULL, or it
+// cannot be sent. Either way what was there before is outdated.
+func (p *Plan) lacking(dst []byte, pr *property, b *warehouse.Batch, row int) bool {
+	c := &b.Cols[pr.col]
+	if isNull(pr.enc, c, row) {
+		return true
 	}
-	return false
+	stats, tally := p.stats, p.tally // Append has counted it
+	_, f := p.appendValue(dst, pr.enc, c, row)
+	p.stats, p.tally = stats, tally
+	return f == omitted
 }
 
 // appendUnsetKeys appends the keys of a flattened object whose value is null.
