@@ -27,8 +27,7 @@ const (
 // A file is opened once in a process, whichever drivers ask for it: the locks of
 // a process on a file are all lost when any one of its descriptors is closed.
 type database struct {
-	path    string // "" in memory
-	options Options
+	path string // "" in memory
 
 	mu       sync.Mutex
 	sessions int
@@ -44,11 +43,10 @@ var files = struct {
 	byPath map[string]*database
 }{byPath: make(map[string]*database)}
 
-// shared returns the database of a file, or a new one in memory. While a file is
-// open the options of whoever opened it hold for everybody.
-func shared(path string, o Options) *database {
+// shared returns the database of a file, or a new one in memory.
+func shared(path string) *database {
 	if path == "" {
-		return &database{options: o}
+		return &database{}
 	}
 	files.Lock()
 	defer files.Unlock()
@@ -57,14 +55,12 @@ func shared(path string, o Options) *database {
 		db = &database{path: path}
 		files.byPath[path] = db
 	}
-	db.mu.Lock()
-	db.options = o
-	db.mu.Unlock()
 	return db
 }
 
-// acquire opens the database if it is not open and counts a session in.
-func (db *database) acquire() (bindings.Database, error) {
+// acquire opens the database if it is not open and counts a session in. While it
+// is open the limits of whoever opened it hold for everybody.
+func (db *database) acquire(o Options) (bindings.Database, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if db.idle != nil {
@@ -72,7 +68,7 @@ func (db *database) acquire() (bindings.Database, error) {
 		db.idle = nil
 	}
 	if db.handle.Ptr == nil {
-		if err := db.open(); err != nil {
+		if err := db.open(o); err != nil {
 			return bindings.Database{}, err
 		}
 	}
@@ -81,18 +77,14 @@ func (db *database) acquire() (bindings.Database, error) {
 }
 
 // release counts a session out; after the last the database closes, in a while.
-func (db *database) release() {
+func (db *database) release(linger time.Duration) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	db.sessions--
 	if db.sessions > 0 {
 		return
 	}
-	linger := db.options.Linger
-	if linger == 0 {
-		linger = defaultLinger
-	}
-	if linger < 0 {
+	if linger = orDefault(linger, defaultLinger); linger < 0 {
 		db.close()
 		return
 	}
@@ -121,13 +113,13 @@ func (db *database) close() {
 	}
 }
 
-func (db *database) open() error {
+func (db *database) open(o Options) error {
 	settings := [][2]string{
 		{"autoinstall_known_extensions", "false"},
 		{"autoload_known_extensions", "false"},
 		{"allow_community_extensions", "false"},
-		{"memory_limit", strconv.FormatInt(orDefault(db.options.MemoryLimit, defaultMemory), 10) + "B"},
-		{"threads", strconv.Itoa(orDefault(db.options.Threads, min(runtime.NumCPU(), maxDefaultThreads)))},
+		{"memory_limit", strconv.FormatInt(orDefault(o.MemoryLimit, defaultMemory), 10) + "B"},
+		{"threads", strconv.Itoa(orDefault(o.Threads, min(runtime.NumCPU(), maxDefaultThreads)))},
 	}
 	if db.path != "" {
 		settings = append(settings, [2]string{"access_mode", "READ_ONLY"})
@@ -168,7 +160,7 @@ func (db *database) open() error {
 	return openError(db.path, message)
 }
 
-func orDefault[T int | int64](v, otherwise T) T {
+func orDefault[T int | int64 | time.Duration](v, otherwise T) T {
 	if v == 0 {
 		return otherwise
 	}
@@ -177,19 +169,19 @@ func orDefault[T int | int64](v, otherwise T) T {
 
 // A session is a connection to an open database, used by one goroutine.
 type session struct {
-	db   *database
-	conn bindings.Connection
+	driver *Driver
+	conn   bindings.Connection
 }
 
 func (d *Driver) connect(ctx context.Context) (*session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	handle, err := d.db.acquire()
+	handle, err := d.db.acquire(d.options)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{db: d.db}
+	s := &session{driver: d}
 	if bindings.Connect(handle, &s.conn) == bindings.StateError {
 		s.close()
 		return nil, classify("no connection to the database could be made")
@@ -207,7 +199,7 @@ func (d *Driver) connect(ctx context.Context) (*session, error) {
 
 func (s *session) close() {
 	bindings.Disconnect(&s.conn)
-	s.db.release()
+	s.driver.db.release(s.driver.options.Linger)
 }
 
 // DuckDB forgets an interrupt that comes before a statement has begun, so it is

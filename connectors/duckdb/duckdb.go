@@ -15,7 +15,8 @@ import (
 
 // Driver reads one DuckDB database. It is safe for concurrent use.
 type Driver struct {
-	db *database
+	db      *database
+	options Options
 }
 
 var (
@@ -40,7 +41,7 @@ func Open(ctx context.Context, o Options) (*Driver, error) {
 			return nil, err
 		}
 	}
-	d := &Driver{db: shared(path, o)}
+	d := &Driver{db: shared(path), options: o}
 	s, err := d.connect(ctx)
 	if err != nil {
 		return nil, err
