@@ -25,7 +25,7 @@ var endpoints = []endpoint{
 	{"GET", "/lookup-tables", "ids and names of lookup tables"},
 	{"PUT", "/lookup-tables/{id}", "replace a lookup table: text/csv"},
 	{"GET", "/api/2.0/export", "raw export; ?from_date= &to_date= &event=[] &limit= &time_in_ms="},
-	{"GET", "/", "this index, as JSON or text"},
+	{"GET", "/", "a page for people; this index as application/json or text/plain"},
 	{"GET", "/emulator/state", "counts, limits, hot shards"},
 	{"GET", "/emulator/events", "?limit= &offset= &distinct_id= &event= &insert_id="},
 	{"GET", "/emulator/profiles", "?limit= &offset= &group_key= &id="},

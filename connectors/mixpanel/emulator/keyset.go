@@ -53,6 +53,20 @@ func (k *keySet) add(key [16]byte, id []byte) (added bool) {
 	return true
 }
 
+// count is how many keys have the given id.
+func (k *keySet) count(id []byte) (n int) {
+	packed := appendPacked(nil, id)
+	for i := range k.shards {
+		sh := &k.shards[i]
+		for _, slot := range sh.slots {
+			if slot != 0 && bytes.HasPrefix(sh.entry(slot - 1)[8:], packed) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 func (sh *keyShard) entry(at uint32) []byte { return sh.chunks[at>>chunkBits][at&(chunkSize-1):] }
 
 func (sh *keyShard) push(entry []byte) (at uint32) {
