@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,7 +17,6 @@ import (
 )
 
 const (
-	defaultMemory = 1 << 30
 	// DuckDB wants about 128 MiB a thread: the default memory feeds this many.
 	maxDefaultThreads = 8
 	defaultLinger     = time.Second
@@ -118,7 +118,7 @@ func (db *database) open(o Options) error {
 		{"autoinstall_known_extensions", "false"},
 		{"autoload_known_extensions", "false"},
 		{"allow_community_extensions", "false"},
-		{"memory_limit", strconv.FormatInt(orDefault(o.MemoryLimit, defaultMemory), 10) + "B"},
+		{"memory_limit", strconv.FormatInt(orDefault(o.MemoryLimit, defaultMemory(os.ReadFile)), 10) + "B"},
 		{"threads", strconv.Itoa(orDefault(o.Threads, min(runtime.NumCPU(), maxDefaultThreads)))},
 	}
 	if db.path != "" {
@@ -158,6 +158,22 @@ func (db *database) open(o Options) error {
 		}
 	}
 	return openError(db.path, message)
+}
+
+// defaultMemory is 1 GiB, or half of what the container may use if that is less:
+// the rest of the process needs memory too.
+func defaultMemory(read func(name string) ([]byte, error)) int64 {
+	limit := int64(1 << 30)
+	for _, name := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
+		text, err := read(name)
+		if err != nil {
+			continue // another system, or the other version of control groups
+		}
+		if most, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && most > 0 {
+			limit = min(limit, most/2)
+		}
+	}
+	return limit
 }
 
 func orDefault[T int | int64 | time.Duration](v, otherwise T) T {

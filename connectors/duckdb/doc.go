@@ -23,7 +23,8 @@ type Options struct {
 	// relative path counts from the working directory.
 	Path string
 	// MemoryLimit in bytes bounds what DuckDB keeps in memory; what a sort needs
-	// beyond it goes to temporary files. 0 is 1 GiB.
+	// beyond it goes to temporary files. 0 is 1 GiB, or half of the container's
+	// memory if that is less.
 	MemoryLimit int64
 	// Threads that DuckDB works with; 0 is one a core, 8 at most: more would
 	// share the memory limit in pieces too small to work with.
