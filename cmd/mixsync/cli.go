@@ -91,7 +91,7 @@ Start with:  mixsync check      does the configuration fit the warehouse?
 	f.BoolVar(&a.noProgress, "no-progress", false, "no progress on stderr")
 	root.AddCommand(
 		a.runCommand(), a.checkCommand(), a.previewCommand(), a.statusCommand(), a.rejectsCommand(),
-		a.stateCommand(), a.schemaCommand(), a.emulatorCommand(), a.versionCommand(),
+		a.stateCommand(), a.schemaCommand(), a.emulatorCommand(), a.demoCommand(), a.versionCommand(),
 	)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

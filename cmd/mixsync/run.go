@@ -116,9 +116,13 @@ func (a *app) run(ctx context.Context, o runOptions) error {
 			a.log.Info("resync: every row is read and sent again; the mark stays where it is until it is done", "sync", t.sync.Name, "project", t.project.Name)
 		}
 	}
+	return a.report(a.runAll(stop, w, store, targets, o.Options), o, stop)
+}
+
+// runAll runs the targets, a few at a time, and reports in their order.
+func (a *app) runAll(stop *stopper, w *wiring, store *checkpoint.Store, targets []target, o runner.Options) []*runner.Report {
 	live := a.watch(stop.hard)
 	defer live.stop()
-
 	reports := make([]*runner.Report, len(targets))
 	var group sync.WaitGroup
 	slots := make(chan struct{}, parallelSyncs)
@@ -126,12 +130,11 @@ func (a *app) run(ctx context.Context, o runOptions) error {
 		slots <- struct{}{}
 		group.Go(func() {
 			defer func() { <-slots }()
-			reports[i] = a.runOne(stop, w, store, live, t, o.Options)
+			reports[i] = a.runOne(stop, w, store, live, t, o)
 		})
 	}
 	group.Wait()
-	live.stop()
-	return a.report(reports, o, stop)
+	return reports
 }
 
 // runOne runs one sync to one project. What keeps it from starting is a failed
