@@ -23,6 +23,7 @@ var pageHTML string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"num": func(n int) string { return grouped(strconv.Itoa(n)) }, "bytes": byteSize, "elide": elide, "at": stamp, "iso": isoTime,
+	"parts":  func(id string) []string { return strings.Split(id, "|") },
 	"spaced": func(name string) string { return strings.ReplaceAll(name, "_", " ") },
 }).Parse(pageHTML))
 
