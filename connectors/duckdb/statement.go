@@ -4,6 +4,7 @@ package duckdb
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 
@@ -137,11 +138,9 @@ func (d *Driver) each(ctx context.Context, sql string, args []string, use func(b
 	}()
 	b := warehouse.NewBatch(rows.Schema())
 	for {
-		switch err := rows.Fill(ctx, b); err {
-		case nil:
-		case io.EOF:
+		if err := rows.Fill(ctx, b); errors.Is(err, io.EOF) {
 			return nil
-		default:
+		} else if err != nil {
 			return err
 		}
 		for row := range b.Len() {
