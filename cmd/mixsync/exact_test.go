@@ -122,6 +122,24 @@ func TestProfileThatChangesBackEndsAsItIs(t *testing.T) {
 	}
 }
 
+// A table that keeps every version of a profile has one row of each within the
+// lookback: read again, they must leave the newest.
+func TestVersionsOfAProfileEndAsTheNewest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, emulator.Options{})
+	w.accounts(0)
+	w.exec(`ALTER TABLE crm.accounts DROP CONSTRAINT accounts_pkey;
+		INSERT INTO crm.accounts VALUES ('c1', 'A', now() - interval '3 minutes'), ('c1', 'B', now() - interval '2 minutes'),
+			('c1', 'C', now() - interval '1 minute')`)
+	w.configure(accountsSync)
+	for i := range 4 {
+		w.sync("accounts")
+		if got := w.mp.Profiles()["$company:c1"].Properties["plan"]; got != "C" {
+			t.Errorf("after run %d the plan is %v, not the newest", i+1, got)
+		}
+	}
+}
+
 func TestAddedColumnSendsNothingAgain(t *testing.T) {
 	t.Parallel()
 	t.Run("events", func(t *testing.T) {

@@ -50,6 +50,10 @@ type encoder struct {
 
 	open map[uint64]struct{} // keys with an open reject
 
+	// Profiles of which this attempt has sent a row older than the one last
+	// sent: that one must follow again, or the profile would end as the older.
+	overtaken map[uint64]struct{}
+
 	batch  *warehouse.Batch
 	note   *note
 	last   *warehouse.Position // of the batch before
@@ -224,8 +228,12 @@ func (e *encoder) remember(row int, key, hash uint64, filed bool) bool {
 		}
 		if at <= e.high {
 			if was, ok := e.known[key]; ok {
-				if e.skip && was.Cursor == at && was.Hash == hash {
+				_, again := e.overtaken[key]
+				if e.skip && was.Cursor == at && was.Hash == hash && !again {
 					return false
+				}
+				if e.skip && was.Cursor > at && e.sync.Spec.Type != mapping.Event {
+					e.overtaken[key] = struct{}{}
 				}
 				if was.Hash != hash && !was.Filed && !filed && e.sync.Spec.Type == mapping.Event {
 					n.restated++

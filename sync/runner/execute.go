@@ -73,7 +73,7 @@ func (w *work) attempt(ctx context.Context, run *checkpoint.Run) (*attempt, erro
 	e := &encoder{
 		plan: w.plan, sync: w.sync, target: w.target, run: run, memory: w.Store, judge: j, cursor: w.cursor,
 		zone: math.MaxInt64, high: math.MinInt64, skip: run.Kind == checkpoint.Incremental,
-		known: map[uint64]checkpoint.Entry{}, sent: map[uint64]uint64{}, free: free, unsaved: open, last: run.Position,
+		known: map[uint64]checkpoint.Entry{}, sent: map[uint64]uint64{}, overtaken: map[uint64]struct{}{}, free: free, unsaved: open, last: run.Position,
 	}
 	if w.cursor >= 0 && run.Window.To != nil {
 		live.kind = w.schema.Fields[w.cursor].Kind
