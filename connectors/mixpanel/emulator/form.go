@@ -13,8 +13,8 @@ import (
 // profiles: the field data holds it, as it is or in base64. Fields of the form
 // count as parameters of the query. Other bodies are returned as they are.
 func (q *work) unwrapForm(body []byte) ([]byte, error) {
-	kind, _, err := mime.ParseMediaType(q.http.Header.Get("Content-Type"))
-	if err != nil || kind != "application/x-www-form-urlencoded" {
+	kind, _, _ := mime.ParseMediaType(q.http.Header.Get("Content-Type")) // empty if it is none
+	if kind != "application/x-www-form-urlencoded" {
 		return body, nil
 	}
 	s := scanner{src: body}
@@ -51,6 +51,8 @@ func (q *work) callback(a answer) answer {
 	return answer{a.status, "text/javascript; charset=utf-8", []byte(name + "(" + string(a.body) + ");")}
 }
 
+// notIdentifier tells runes that no path of JavaScript names is made of.
 func notIdentifier(r rune) bool {
-	return !(r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_' || r == '$' || r == '.')
+	isName := r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_' || r == '$' || r == '.'
+	return !isName
 }

@@ -157,7 +157,7 @@ func appendPacked(dst, id []byte) []byte {
 		form = formUUID
 	}
 	for i, c := range id {
-		if hexValue(c) < 0 && !(form == formUUID && isHyphen(i)) {
+		if hexValue(c) < 0 && (form != formUUID || !isHyphen(i)) {
 			return append(append(dst, formRaw|byte(len(id))), id...)
 		}
 	}

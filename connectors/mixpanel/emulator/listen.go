@@ -99,7 +99,7 @@ func Start(t TB, o Options) *Running {
 	if err := o.Validate(); err != nil {
 		t.Fatalf("emulator: %v", err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatalf("emulator: %v", err)
 	}

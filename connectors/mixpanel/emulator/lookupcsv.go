@@ -44,7 +44,7 @@ func (s *Server) checkCSV(q *work, body []byte) *checkedCSV {
 	first := map[[16]byte]int{} // row of each key
 	for {
 		row, err := r.Read()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return c
 		}
 		c.rows++
@@ -65,7 +65,7 @@ func (s *Server) checkCSV(q *work, body []byte) *checkedCSV {
 // badHeader tells what is wrong with the header row, if anything.
 func badHeader(header []string, err error) string {
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return "invalid header: the table is empty"
 	case err != nil:
 		return "invalid header: " + csvFault(err)

@@ -155,7 +155,7 @@ func (s *scanner) escape(i int) int {
 			return -1
 		}
 		for _, c := range s.src[i+1 : i+5] {
-			if !(c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F') {
+			if isHex := c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'; !isHex {
 				return -1
 			}
 		}

@@ -121,7 +121,7 @@ func (r *rules) insertID(v value) (message string) {
 		return "'$insert_id' is invalid: must not be longer than 36 bytes"
 	}
 	for _, c := range id {
-		if !(c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '-') {
+		if legal := c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '-'; !legal {
 			return insertChars
 		}
 	}
