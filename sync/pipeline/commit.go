@@ -2,26 +2,29 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
 )
 
-// How long the last save may take after the run was cancelled.
-const lastSave = 10 * time.Second
+// How long a save may take that the end of the run does not interrupt.
+const saveTime = 10 * time.Second
 
 // commitLoop takes tickets in read order, waits for each, and saves progress:
 // at most once every Every, and once at the end, also after failure or
-// cancellation (parent's values, not its end, rule the last save). A failed
-// save cancels the run.
-func (p *pass) commitLoop(parent, ctx context.Context, cancel context.CancelCauseFunc) error {
+// cancellation. A failed save cancels the run, but the run's end never makes a
+// save fail: what is settled is to be kept, and why the run ended to be told.
+func (p *pass) commitLoop(ctx context.Context, cancel context.CancelCauseFunc) error {
 	unsaved := false
 	var position *warehouse.Position
 	saved := time.Now()
-	save := func(ctx context.Context) error {
+	save := func() error {
 		if !unsaved {
 			return nil
 		}
+		ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
+		defer stop()
 		if err := p.Journal.Save(ctx, position); err != nil {
 			cancel(err)
 			return err
@@ -44,10 +47,7 @@ func (p *pass) commitLoop(parent, ctx context.Context, cancel context.CancelCaus
 			select {
 			case <-t.done:
 			default:
-				last, stop := context.WithTimeout(context.WithoutCancel(parent), lastSave)
-				failed = save(last)
-				stop()
-				if failed == nil {
+				if failed = save(); failed == nil {
 					failed = errUnsettled
 				}
 				continue
@@ -59,13 +59,11 @@ func (p *pass) commitLoop(parent, ctx context.Context, cancel context.CancelCaus
 			position = t.position
 		}
 		if time.Since(saved) >= p.Every && ctx.Err() == nil {
-			failed = save(ctx)
+			failed = save()
 		}
 	}
 	if failed == nil {
-		last, stop := context.WithTimeout(context.WithoutCancel(parent), lastSave)
-		defer stop()
-		failed = save(last)
+		failed = save()
 	}
 	if failed == errUnsettled {
 		return nil // the run's cause tells why
@@ -73,9 +71,5 @@ func (p *pass) commitLoop(parent, ctx context.Context, cancel context.CancelCaus
 	return failed
 }
 
-type unsettled struct{}
-
-func (unsettled) Error() string { return "a row was left unsettled" }
-
 // errUnsettled marks the end of what can be saved; it never leaves the package.
-var errUnsettled error = unsettled{}
+var errUnsettled = errors.New("a row was left unsettled")

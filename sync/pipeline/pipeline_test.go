@@ -285,13 +285,14 @@ func (w *world) Wait(ctx context.Context, n int, _ time.Time, _ *mixpanel.Outcom
 	}
 }
 
-func (w *world) do(ctx context.Context) error {
-	run := &pipeline.Run{
+func (w *world) do(ctx context.Context) error { return w.run().Do(ctx) }
+
+func (w *world) run() *pipeline.Run {
+	return &pipeline.Run{
 		Source: &source{world: w, r: rand.New(rand.NewPCG(5, uint64(w.rows)))}, Schema: schema, Encoder: &encoder{world: w, r: rand.New(rand.NewPCG(3, uint64(w.rows)))},
 		Sink: w, Journal: w, Pacer: w, Endpoint: mixpanel.Groups, Senders: w.senders, Stop: w.stop, Every: 100 * time.Millisecond,
 		Limits: mixpanel.Limits{Records: w.perRequest, Bytes: 1000, Record: 1000},
 	}
-	return run.Do(ctx)
 }
 
 func TestNothingUnsettledIsEverSaved(t *testing.T) {
@@ -345,4 +346,57 @@ func TestReadErrorKeepsProgress(t *testing.T) {
 			t.Errorf("%d rows saved, want the 200 that were read", w.saved)
 		}
 	})
+}
+
+// A run that halts while progress is being saved keeps that progress and tells
+// why it halted.
+func TestHaltDuringASave(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		w.rows, w.batch, w.perRequest, w.senders, w.lanes, w.skip = 500, 10, 5, 4, 0, 0
+		w.latency, w.retry, w.split, w.bisect, w.refuse = 20*time.Millisecond, 0, 0, 0, 0
+		w.failSend, w.failSave, w.failRead, w.stopAt = -1, -1, -1, -1
+		saving := make(chan struct{})
+		run := w.run()
+		run.Journal = slowJournal{w, sync.OnceFunc(func() { close(saving) })}
+		run.Sink = haltAfter{w, saving}
+		if err := run.Do(t.Context()); !errors.Is(err, errInjected) {
+			t.Errorf("Do() = %v, want the error that halted the run", err)
+		}
+		if w.saved == 0 || w.saved != w.ready {
+			t.Errorf("%d rows are saved of %d that are settled", w.saved, w.ready)
+		}
+	})
+}
+
+// slowJournal takes its time to save, unless its context ends.
+type slowJournal struct {
+	*world
+	began func()
+}
+
+func (j slowJournal) Save(ctx context.Context, position *warehouse.Position) error {
+	j.began()
+	select {
+	case <-time.After(time.Second):
+		return j.world.Save(ctx, position)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// haltAfter is a sink that halts the run once a channel is closed.
+type haltAfter struct {
+	*world
+	from <-chan struct{}
+}
+
+func (s haltAfter) Send(ctx context.Context, p *mixpanel.Payload) mixpanel.Outcome {
+	select {
+	case <-s.from:
+		return mixpanel.Outcome{Verdict: mixpanel.Halt, Err: errInjected}
+	default:
+		return s.world.Send(ctx, p)
+	}
 }

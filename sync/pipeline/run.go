@@ -135,7 +135,6 @@ func (r *Run) Do(ctx context.Context) error {
 	if r.Every == 0 {
 		r.Every = time.Second
 	}
-	parent := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
@@ -164,7 +163,7 @@ func (r *Run) Do(ctx context.Context) error {
 		close(p.quiet)
 	})
 	// commit runs on the caller's goroutine: it ends last, after every sender.
-	err := p.commitLoop(parent, ctx, cancel)
+	err := p.commitLoop(ctx, cancel)
 	loops.Wait()
 	switch {
 	case err != nil: // nothing runs on without memory: this outranks its consequences
