@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	stdcmp "cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,6 +36,7 @@ type world struct {
 	url    string // of Mixpanel as the configuration names it
 	model  string
 	tuning string // further settings of the project
+	block  string // of the warehouse, when it is not the Postgres
 }
 
 func newWorld(t *testing.T, o emulator.Options) *world {
@@ -85,7 +87,7 @@ func (w *world) configure(syncs string) {
 	text := fmt.Sprintf(`version: 1
 state: "sqlite:%s"
 warehouses:
-  shop: {type: postgres, dsn: %q}
+  shop: %s
 projects:
   prod:
     project_id: 1
@@ -95,7 +97,7 @@ projects:
     api_url: %s
 %sdefaults: {warehouse: shop, project: prod}
 syncs:
-`, w.state, w.dsn, w.model, w.url, w.tuning)
+`, w.state, stdcmp.Or(w.block, fmt.Sprintf("{type: postgres, dsn: %q}", w.dsn)), w.model, w.url, w.tuning)
 	for line := range strings.Lines(strings.Trim(syncs, "\n")) {
 		text += "  " + strings.TrimPrefix(line, "\t")
 	}
