@@ -272,6 +272,9 @@ func (e *encoder) reject(row int, bad *mapping.Reject) {
 	}
 	sum := sha256.Sum256(news)
 	key := e.rowKey(row)
+	if e.touch {
+		n.seen = append(n.seen, key) // it is there: its profile is not to be deleted
+	}
 	if !e.remember(row, key, binary.BigEndian.Uint64(sum[:]), true) {
 		n.unchanged++
 		return
@@ -281,17 +284,26 @@ func (e *encoder) reject(row int, bad *mapping.Reject) {
 	e.judge.reject(bad.Code)
 }
 
-// refusal is the reject of a record that Mixpanel did not store. The key and the
-// record are borrowed.
-func (e *encoder) refusal(key []byte, hash uint64, record []byte, why mixpanel.Refusal) checkpoint.Reject {
-	code := mapping.CodeRefused
+func refusalCode(why mixpanel.Refusal) string {
 	if why.TooLarge {
-		code = mapping.CodeTooLarge
+		return mapping.CodeTooLarge
 	}
-	if e.sync.Spec.Token != "" { // profile records carry the token
-		record = bytes.ReplaceAll(record, []byte(e.sync.Spec.Token), []byte("***"))
+	return mapping.CodeRefused
+}
+
+// payloadOf copies what is to be kept of a record that was refused.
+func (e *encoder) payloadOf(record []byte) []byte {
+	switch {
+	case e.sync.KeysOnly:
+		return nil
+	case e.sync.Spec.Token != "": // profile records carry it
+		return bytes.ReplaceAll(record, []byte(e.sync.Spec.Token), []byte("***"))
 	}
-	return e.filed(bytes.Clone(key), hash, code, why.Field, why.Message, bytes.Clone(record))
+	return bytes.Clone(record)
+}
+
+func (e *encoder) refusal(key []byte, hash uint64, r refused) checkpoint.Reject {
+	return e.filed(key, hash, refusalCode(r.why), r.why.Field, r.why.Message, r.record)
 }
 
 func (e *encoder) filed(key []byte, hash uint64, code, field, message string, payload []byte) checkpoint.Reject {

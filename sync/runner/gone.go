@@ -18,11 +18,9 @@ func (a *attempt) deleteGone(ctx context.Context) error {
 		return nil
 	}
 	g := &gone{attempt: a}
-	if err := a.pipe(ctx, g, goneSchema, g, g); err != nil {
-		return err
-	}
+	err := a.pipe(ctx, g, goneSchema, g, g)
 	a.report.Deleted += g.deleted
-	return nil
+	return err
 }
 
 var goneSchema = &warehouse.Schema{Fields: []warehouse.Field{{Name: "key", Kind: warehouse.Int}, {Name: "ident", Kind: warehouse.Text}}}
@@ -31,8 +29,8 @@ var goneSchema = &warehouse.Schema{Fields: []warehouse.Field{{Name: "key", Kind:
 type gone struct {
 	*attempt
 	after   uint64
-	begun   bool
 	batch   *warehouse.Batch
+	asking  *departed
 	settled []uint64
 	deleted int64
 }
@@ -54,8 +52,12 @@ func (g *gone) Next(ctx context.Context, b *warehouse.Batch) error {
 	return nil
 }
 
-// departed is the note of a batch of deletions.
-type departed struct{ keys []uint64 }
+// departed is the note of a batch of deletions: the rows' keys, 0 for those that
+// stay known, and how many of them have a profile to delete.
+type departed struct {
+	keys  []uint64
+	asked []bool
+}
 
 // Refuse leaves the profile be: there is no row to blame, and the key stays
 // known, so that the next run asks again.
@@ -63,29 +65,37 @@ func (d *departed) Refuse(row int, _ []byte, _ mixpanel.Refusal) { d.keys[row] =
 
 func (g *gone) Open(_ context.Context, b *warehouse.Batch) (pipeline.Note, error) {
 	g.batch = b
-	d := &departed{keys: make([]uint64, b.Len())}
-	for i := range d.keys {
-		d.keys[i] = uint64(b.Cols[0].Int[i])
+	g.asking = &departed{keys: make([]uint64, b.Len()), asked: make([]bool, b.Len())}
+	for i := range g.asking.keys {
+		g.asking.keys[i] = uint64(b.Cols[0].Int[i])
 	}
-	return d, nil
+	return g.asking, nil
 }
 
 func (g *gone) Append(dst []byte, row int, rec *pipeline.Record) ([]byte, error) {
-	ident := string(g.batch.Cols[1].Text(row))
-	if ident == "" { // remembered before deletion was asked for
+	// Nothing is appended for rows remembered before deletion was asked for, or
+	// by a mapping with other ids.
+	record := g.plan.Delete(string(g.batch.Cols[1].Text(row)), dst)
+	if len(record) == len(dst) {
 		return dst, nil
 	}
+	g.asking.asked[row] = true
 	rec.Send, rec.Lane = true, uint64(g.batch.Cols[0].Int[row])|1
-	return g.plan.Delete(ident, dst), nil
+	return record, nil
 }
 
 func (g *gone) AppendMore(dst []byte, _ int) []byte { return dst }
 func (g *gone) Close() error                        { return nil }
 
 func (g *gone) Settle(n pipeline.Note) {
-	for _, k := range n.(*departed).keys {
-		if k != 0 {
-			g.settled = append(g.settled, k)
+	d := n.(*departed)
+	for i, k := range d.keys {
+		if k == 0 {
+			continue
+		}
+		g.settled = append(g.settled, k)
+		if d.asked[i] {
+			g.deleted++
 		}
 	}
 }
@@ -94,7 +104,6 @@ func (g *gone) Save(ctx context.Context, _ *warehouse.Position) error {
 	if err := g.lease.ForgetHashes(ctx, g.settled); err != nil {
 		return err
 	}
-	g.deleted += int64(len(g.settled))
 	g.settled = g.settled[:0]
 	return nil
 }

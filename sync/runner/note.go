@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"bytes"
 	"slices"
 	"sync"
 
@@ -11,8 +12,9 @@ import (
 )
 
 // note is what is to be remembered of one batch once its rows are settled. The
-// encoder fills it, senders add refusals, the journal reads it when nobody else
-// holds it any more, and gives its memory back to the encoder.
+// encoder fills it while senders add refusals of the batch's first rows: they
+// touch nothing but refused. The journal reads it when nobody else holds it any
+// more, and gives its memory back to the encoder.
 type note struct {
 	enc    *encoder
 	before *warehouse.Position // the place before the batch; empty: the start of the window
@@ -21,9 +23,9 @@ type note struct {
 
 	ledger   []checkpoint.Entry
 	hashes   []checkpoint.HashEntry
-	rejects  []checkpoint.Reject // filed by the encoder, and by Refuse
+	rejects  []checkpoint.Reject // of the encoder; settle adds those of Mixpanel
 	resolved []uint64            // accepted rows that had an open reject
-	seen     []uint64            // unchanged rows, where a mirror must know them
+	seen     []uint64            // rows with no hash to keep, where a mirror must know that they are there
 
 	// Keys of the rows that were sent, as JSON, so that a refusal can name its
 	// row after the batch is gone. Row i's is keys[ends[i-1]:ends[i]]. Its hash
@@ -34,8 +36,16 @@ type note struct {
 	hash     []uint64
 	texts    []byte
 	textEnds []int32
-	mu       sync.Mutex
-	refused  []int // rows
+
+	mu      sync.Mutex
+	refused []refused
+}
+
+// refused is a row whose record Mixpanel did not store.
+type refused struct {
+	row    int
+	record []byte
+	why    mixpanel.Refusal
 }
 
 func (n *note) reset() {
@@ -62,27 +72,31 @@ func cut(b []byte, ends []int32, i int) []byte {
 	return b[start:ends[i]]
 }
 
-// Refuse files the record that Mixpanel did not store. A row with two records
+// Refuse notes the record that Mixpanel did not store. A row with two records
 // is one reject.
 func (n *note) Refuse(row int, record []byte, why mixpanel.Refusal) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if slices.Contains(n.refused, row) {
+	if slices.ContainsFunc(n.refused, func(r refused) bool { return r.row == row }) {
 		return
 	}
-	n.refused = append(n.refused, row)
-	n.rejects = append(n.rejects, n.enc.refusal(n.key(row), n.keyHash(row), record, why))
-	n.enc.judge.reject(n.rejects[len(n.rejects)-1].Code)
+	n.refused = append(n.refused, refused{row, n.enc.payloadOf(record), why})
+	n.enc.judge.reject(refusalCode(why))
 }
 
-// settle turns refusals into what the ledger and the counts need.
+// settle turns refusals into rejects and what else is to be remembered of them.
 func (n *note) settle() {
 	if len(n.refused) == 0 {
 		return
 	}
 	gone := make(map[uint64]bool, len(n.refused))
-	for _, row := range n.refused {
-		gone[n.keyHash(row)] = true
+	for _, r := range n.refused {
+		key := n.keyHash(r.row)
+		gone[key] = true
+		n.rejects = append(n.rejects, n.enc.refusal(bytes.Clone(n.key(r.row)), key, r))
+		if n.enc.touch {
+			n.seen = append(n.seen, key)
+		}
 	}
 	for i := range n.ledger {
 		if gone[n.ledger[i].Key] {
@@ -126,15 +140,15 @@ func (u *unsaved) remove(n *note) {
 	u.notes = slices.DeleteFunc(u.notes, func(x *note) bool { return x == n })
 }
 
-// rejects lists the rejects of the notes that are left, up to a limit.
+// rejects lists the rejects of the notes that are left, up to a limit. It is
+// for the time after the pipeline.
 func (u *unsaved) rejects(limit int) []checkpoint.Reject {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var list []checkpoint.Reject
 	for _, n := range u.notes {
-		n.mu.Lock()
+		n.settle()
 		list = append(list, n.rejects[:min(len(n.rejects), limit-len(list))]...)
-		n.mu.Unlock()
 	}
 	return list
 }
