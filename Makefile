@@ -7,7 +7,7 @@ GOVULNCHECK_VERSION := latest
 
 export CGO_ENABLED ?= 1
 
-.PHONY: test test-go race lint vuln build bench fuzz postgres clean
+.PHONY: test lint vuln build bench fuzz postgres image-check clean
 
 ## test: everything a change must pass
 test: postgres
@@ -52,6 +52,10 @@ fuzz:
 	    echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x $$pkg; \
 	  done; \
 	done
+
+## image-check: the image's build commands, and the image in a chroot; needs root
+image-check:
+	go test -count=1 -tags image -run 'TestImage$$' ./deploy
 
 clean:
 	rm -rf $(BIN) $(TOOLS)
