@@ -172,35 +172,14 @@ func (s *Server) export(w http.ResponseWriter, q *work, f exportFilter) {
 
 // write writes one line for each event.
 func (f *exportFilter) write(lines *bufio.Writer, events []*entry) error {
-	e := json.NewEncoder(lines)
-	e.SetEscapeHTML(false)
+	var line []byte
 	for _, en := range events {
-		if err := e.Encode(f.line(en)); err != nil {
+		line = appendLine(line[:0], en, f.inMillis)
+		if _, err := lines.Write(line); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// exportLine is one event of a raw export.
-type exportLine struct {
-	Event      string         `json:"event"`
-	Properties map[string]any `json:"properties"`
-}
-
-// line is the event with the properties that Mixpanel adds to imported ones.
-func (f *exportFilter) line(en *entry) exportLine {
-	p := en.properties()
-	p["time"] = en.millis
-	if !f.inMillis {
-		p["time"] = en.millis / 1000
-	}
-	p["$import"] = true
-	p["$mp_api_endpoint"] = "api.mixpanel.com"
-	p["$mp_api_timestamp_ms"] = en.received
-	p["$mp_event_size"] = len(en.raw)
-	p["mp_processing_time_ms"] = en.received
-	return exportLine{en.name(), p}
 }
 
 // acceptsGzip tells whether the client wants its answer compressed.

@@ -1,6 +1,7 @@
 package emulator_test
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
@@ -42,23 +43,73 @@ func at(name, id string, when time.Time) string {
 func TestExportLine(t *testing.T) {
 	t.Parallel()
 	s := newServer(emulator.Options{})
-	record := at("Signed Up", "i", now.Add(-1500*time.Millisecond))
-	post(t, s, strict, asLines, record)
-	const rest = `"$company_id":"acme","$import":true,"$insert_id":"i","$mp_api_endpoint":"api.mixpanel.com","$mp_api_timestamp_ms":1772366400000,"$mp_event_size":%d,"$user_id":"alice",` +
-		`"distinct_id":"$company:acme|$user:alice","html":"<b>","mp_processing_time_ms":1772366400000,"n":12345678901234567890,"time":%d}}` + "\n"
-	for query, want := range map[string]int64{"": 1772366398, "&time_in_ms=false": 1772366398, "&time_in_ms=true": 1772366398500} {
+	name, long := strings.Repeat("é", 200), strings.Repeat("x", 300)
+	record := fmt.Sprintf(`{"properties":{"$import":false,"time":%d,"$insert_id":"i","distinct_id":"x","$company_id":"acme","$user_id":"a\"b","ip":0,`+
+		`"n":12345678901234567890,"html":"<b>\u00e9\n","none":null,"deep":{"l":[1.50,"%s"]},"%s":"%s"},"event":"%s"}`,
+		now.Add(-1500*time.Millisecond).UnixMilli(), long, long, long, name)
+	if status, body := post(t, s, strict, asLines, record); status != http.StatusOK {
+		t.Fatalf("answer = %s", body)
+	}
+	n := func(text string) any { return json.Number(text) }
+	for query, when := range map[string]string{"": "1772366398", "&time_in_ms=false": "1772366398", "&time_in_ms=true": "1772366398500"} {
 		w := ask(t, s, export+query)
-		if got, want := w.Body.String(), fmt.Sprintf(`{"event":"Signed Up","properties":{`+rest, len(record), want); got != want {
-			t.Errorf("export%s = %s\nwant %s", query, got, want)
-		}
 		if got := w.Header().Get("Content-Type"); got != "text/plain; charset=utf-8" {
 			t.Errorf("content type = %q", got)
+		}
+		var got any
+		d := json.NewDecoder(w.Body)
+		d.UseNumber()
+		if err := d.Decode(&got); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]any{"event": name[:254], "properties": map[string]any{
+			"time": n(when), "distinct_id": `$company:acme|$user:a"b`, "$insert_id": "i", "$company_id": "acme", "$user_id": `a"b`,
+			"n": n("12345678901234567890"), "html": "<b>é\n", "none": nil, "deep": map[string]any{"l": []any{n("1.50"), long[:255]}}, long[:255]: long[:255],
+			"$import": true, "$mp_api_endpoint": "api.mixpanel.com", "$mp_api_timestamp_ms": n("1772366400000"),
+			"$mp_event_size": n(fmt.Sprint(len(record))), "mp_processing_time_ms": n("1772366400000"),
+		}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("export%s (-want +got):\n%s", query, diff)
 		}
 	}
 	r := s.Requests()[1]
 	if r.Path != "/api/2.0/export" || r.Status != 200 || r.Records != 1 || r.Accepted != 1 {
 		t.Errorf("request = %+v, want one event exported", r)
 	}
+}
+
+// FuzzExport exports whatever properties were taken: always one line of JSON,
+// with what the JSON view shows.
+func FuzzExport(f *testing.F) {
+	f.Add(`"a":1`)
+	f.Add("\"a\":\n[1,\r\n{\"b\":\n2}]")
+	f.Add(`"a":"\u00e9\"","time":5,"b":{"c":["` + strings.Repeat("y", 300) + `"]}`)
+	f.Fuzz(func(t *testing.T, members string) {
+		s := newServer(emulator.Options{Model: emulator.Standard})
+		// The last of equal names counts, here and there.
+		record := fmt.Sprintf(`{"event":"E","properties":{%s,"time":%d,"$insert_id":"i","distinct_id":"x"}}`, members, now.UnixMilli())
+		if status, _ := post(t, s, strict, asJSON, "["+record+"]"); status != http.StatusOK || s.Count() != 1 {
+			return
+		}
+		var got struct {
+			Event      string
+			Properties map[string]any
+		}
+		body := ask(t, s, export+"&time_in_ms=true").Body.Bytes()
+		d := json.NewDecoder(bytes.NewReader(body))
+		d.UseNumber()
+		if err := d.Decode(&got); err != nil || bytes.IndexByte(body, '\n') != len(body)-1 {
+			t.Fatalf("%v in %q", err, body)
+		}
+		want := s.Events()[0].Properties
+		for _, name := range []string{"$import", "$mp_api_endpoint", "$mp_api_timestamp_ms", "$mp_event_size", "mp_processing_time_ms"} {
+			delete(got.Properties, name)
+			delete(want, name)
+		}
+		if diff := cmp.Diff(want, got.Properties); diff != "" {
+			t.Errorf("properties (-view +export):\n%s", diff)
+		}
+	})
 }
 
 func TestExportSelection(t *testing.T) {

@@ -16,8 +16,11 @@ func (s *Server) latest(offset, limit int, match func(*entry) bool) (part []Even
 		if match == nil && len(part) == limit {
 			break // the rest only counts, and is counted
 		}
+		if match != nil && !match(en) {
+			continue
+		}
 		at := s.events.index[en.key]
-		if at.last != i || match != nil && !match(en) {
+		if at.last != i {
 			continue
 		}
 		if total++; total > offset && len(part) < limit {
@@ -88,7 +91,8 @@ func (s *Server) lookUp(key string) *found {
 	} else {
 		var events []Event
 		events, f.EventCount = s.latest(0, foundRows, func(en *entry) bool {
-			return bytes.Equal(en.insertID, id) || bytes.Equal(en.distinctID, id) || s.events.resolve(en) == key
+			return bytes.Equal(en.insertID, id) || bytes.Equal(en.distinctID, id) ||
+				bytes.Contains(en.distinctID, []byte("$device:")) && s.events.resolve(en) == key
 		})
 		f.Events = eventRows(events)
 		var profiles []Profile
