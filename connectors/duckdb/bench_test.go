@@ -5,6 +5,7 @@ package duckdb
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -62,7 +63,7 @@ func BenchmarkFill(b *testing.B) {
 		var dst []byte
 		for rows < limit {
 			err := result.Fill(ctx, batch)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {

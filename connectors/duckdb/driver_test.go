@@ -285,7 +285,7 @@ func TestBatchBytes(t *testing.T) {
 			next := int64(0)
 			for {
 				err := rows.Fill(t.Context(), b)
-				if err == io.EOF {
+				if errors.Is(err, io.EOF) {
 					break
 				}
 				if err != nil {
@@ -355,7 +355,7 @@ func run(t testing.TB, d *duckdb.Driver, sql string) error {
 	defer rows.Close()
 	b := warehouse.NewBatch(rows.Schema())
 	for {
-		if err := rows.Fill(t.Context(), b); err == io.EOF {
+		if err := rows.Fill(t.Context(), b); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err
@@ -373,7 +373,7 @@ func each(t testing.TB, d *duckdb.Driver, sql string, use func(b *warehouse.Batc
 	defer rows.Close()
 	b := warehouse.NewBatch(rows.Schema())
 	for {
-		if err := rows.Fill(t.Context(), b); err == io.EOF {
+		if err := rows.Fill(t.Context(), b); errors.Is(err, io.EOF) {
 			return
 		} else if err != nil {
 			t.Fatalf("%v\n%s", err, sql)
@@ -400,7 +400,7 @@ func read(t testing.TB, d *duckdb.Driver, schema *warehouse.Schema, spec warehou
 	defer reader.Close()
 	b := warehouse.NewBatch(schema)
 	for {
-		if err := reader.Next(t.Context(), b); err == io.EOF {
+		if err := reader.Next(t.Context(), b); errors.Is(err, io.EOF) {
 			return rows
 		} else if err != nil {
 			t.Fatal(err)

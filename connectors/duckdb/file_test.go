@@ -181,7 +181,7 @@ func TestTwoReaders(t *testing.T) {
 	b := warehouse.NewBatch(rows.Schema())
 	n := 0
 	for {
-		if err := rows.Fill(t.Context(), b); err == io.EOF {
+		if err := rows.Fill(t.Context(), b); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			t.Fatal(err)
@@ -286,7 +286,7 @@ TO '%s' (FORMAT parquet, PER_THREAD_OUTPUT, ROW_GROUP_SIZE 20000)`, count, dir+"
 	var want []byte
 	for {
 		err := reader.Next(t.Context(), b)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

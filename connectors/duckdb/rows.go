@@ -4,6 +4,7 @@ package duckdb
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	bindings "github.com/duckdb/duckdb-go-bindings"
@@ -76,7 +77,7 @@ func (r *rows) Fill(ctx context.Context, b *warehouse.Batch) error {
 	budget := warehouse.MaxBatchBytes
 	for b.Len() < warehouse.MaxBatchRows && budget > 0 {
 		if r.at == r.size {
-			if err := r.next(ctx); err == io.EOF {
+			if err := r.next(ctx); errors.Is(err, io.EOF) {
 				break
 			} else if err != nil {
 				return err
