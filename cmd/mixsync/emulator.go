@@ -25,8 +25,9 @@ func (a *app) emulatorCommand() *cobra.Command {
 	var o emulatorOptions
 	cmd := &cobra.Command{
 		Use: "emulator", Short: "Run a local Mixpanel for tests, CI and demos", Args: noArgs,
-		Long: `Run a local Mixpanel: /import, /groups and /engage validate, deduplicate and
-answer as Mixpanel documents it; what it holds is shown as JSON under /emulator/.
+		Long: `Run a local Mixpanel: /import, /groups, /engage, /lookup-tables and
+/api/2.0/export validate, deduplicate and answer as Mixpanel documents it. What it
+holds is shown by the page at its root, and as JSON under /emulator/.
 Point a project at it with  api_url: http://127.0.0.1:8090
 
 It keeps everything in memory and ends with Ctrl-C.`,
