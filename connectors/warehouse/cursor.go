@@ -33,6 +33,11 @@ func CursorAt(c *Column, row int) Cursor {
 	return cur
 }
 
+// Before reports whether c comes before d, both of one kind.
+func (c Cursor) Before(d Cursor) bool {
+	return c.Ticks < d.Ticks || c.Ticks == d.Ticks && c.Sub < d.Sub
+}
+
 // CursorLimit writes a clock time as cursor text of a kind: a Date and a
 // zone-less Timestamp are read off the wall clock in loc. Times are cut to the
 // microsecond, because a warehouse that rounds must not round past the clock.

@@ -89,7 +89,11 @@ type Run struct {
 	// Floor is a place before the first reject of the run, at or behind
 	// Position: where the run goes back to when rejects become too many. An
 	// empty Position is the start of the window; nil: no reject yet.
-	Floor      *warehouse.Position
+	Floor *warehouse.Position
+	// Held has the greatest cursor below that of the first row that is held back
+	// until it is due: the run's mark may go no further. Empty: below all rows of
+	// the window; nil: no row is held.
+	Held       *warehouse.Position
 	Counts     Counts // over all attempts
 	StartedAt  time.Time
 	FinishedAt *time.Time
@@ -138,6 +142,7 @@ type Reject struct {
 type Progress struct {
 	Position *warehouse.Position // nil: unchanged
 	Floor    *warehouse.Position // nil: unchanged; Outcome.Rewind clears it
+	Held     *warehouse.Position // nil: unchanged
 	Counts   Counts              // totals over all attempts, absolute
 	Ledger   []Entry
 	Hashes   []HashEntry

@@ -107,8 +107,9 @@ func (l *Lease) Save(ctx context.Context, r *Run, p Progress) error {
 	if err != nil {
 		return err
 	}
-	floor, err := floorText(p.Floor)
-	if err != nil {
+	floor, err1 := floorText(p.Floor)
+	held, err2 := floorText(p.Held)
+	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
 	items, err := itemsOf(p.Ledger, r.Seq)
@@ -117,8 +118,9 @@ func (l *Lease) Save(ctx context.Context, r *Run, p Progress) error {
 	}
 	return l.fenced(ctx, "save progress", func(tx *sql.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE runs SET counts = ?, position = CASE WHEN ? = 1 THEN ? ELSE position END,
-			reject_floor = COALESCE(?, reject_floor) WHERE id = ? AND target_id = ? AND status = 'running'`,
-			string(counts), bit(p.Position != nil), position, floor, r.ID, l.target.ID))
+			reject_floor = COALESCE(?, reject_floor), hold_floor = COALESCE(?, hold_floor)
+			WHERE id = ? AND target_id = ? AND status = 'running'`,
+			string(counts), bit(p.Position != nil), position, floor, held, r.ID, l.target.ID))
 		if err != nil {
 			return err
 		}

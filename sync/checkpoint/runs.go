@@ -11,7 +11,7 @@ import (
 	"github.com/mixsync/mixsync/connectors/warehouse"
 )
 
-const runColumns = `r.id, r.target_id, r.kind, r.status, r.bounds, r.shape, r.seq, r.position, r.reject_floor, r.counts,
+const runColumns = `r.id, r.target_id, r.kind, r.status, r.bounds, r.shape, r.seq, r.position, r.reject_floor, r.hold_floor, r.counts,
 	r.started_at, r.finished_at, r.mark_before, r.mark_after, r.error`
 
 // RunFilter selects runs; zero fields select all.
@@ -65,25 +65,26 @@ func scanRun(row interface{ Scan(...any) error }) (*Run, error) {
 		r                Run
 		bounds, counts   string
 		position, before sql.NullString
-		floor            sql.NullString
+		floor, held      sql.NullString
 		after, fault     sql.NullString
 		started          int64
 		finished         sql.NullInt64
 	)
-	err := row.Scan(&r.ID, &r.TargetID, &r.Kind, &r.Status, &bounds, &r.Shape, &r.Seq, &position, &floor, &counts,
+	err := row.Scan(&r.ID, &r.TargetID, &r.Kind, &r.Status, &bounds, &r.Shape, &r.Seq, &position, &floor, &held, &counts,
 		&started, &finished, &before, &after, &fault)
 	if err != nil {
 		return nil, err
 	}
 	errs := []error{json.Unmarshal([]byte(bounds), &r.Window), json.Unmarshal([]byte(counts), &r.Counts)}
-	if position.Valid {
-		r.Position = new(warehouse.Position)
-		errs = append(errs, json.Unmarshal([]byte(position.String), r.Position))
+	place := func(text sql.NullString, at **warehouse.Position) {
+		if text.Valid {
+			*at = new(warehouse.Position)
+			errs = append(errs, json.Unmarshal([]byte(text.String), *at))
+		}
 	}
-	if floor.Valid {
-		r.Floor = new(warehouse.Position)
-		errs = append(errs, json.Unmarshal([]byte(floor.String), r.Floor))
-	}
+	place(position, &r.Position)
+	place(floor, &r.Floor)
+	place(held, &r.Held)
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("run %s: %w", r.ID, err)
 	}

@@ -182,8 +182,9 @@ func wantKind(t *testing.T, err error, kind checkpoint.Kind) {
 	}
 }
 
-// The place before a run's first reject outlives its process, and a rewind
-// clears it: what is rejected then counts anew.
+// The places before a run's first reject and before its first row that is held
+// outlive its process. A rewind clears the first: what is rejected then counts
+// anew. What is held stays held.
 func TestFloor(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, s *checkpoint.Store) {
@@ -191,19 +192,19 @@ func TestFloor(t *testing.T) {
 		l, _ := lease(t, s, "usage", "prod")
 		r := begin(t, l, checkpoint.Incremental)
 		for _, floor := range []*warehouse.Position{{}, {Cursor: ptr("5"), Seen: 1}} {
-			must(t, l.Save(ctx, r, checkpoint.Progress{Floor: floor}))
+			must(t, l.Save(ctx, r, checkpoint.Progress{Floor: floor, Held: floor}))
 			must(t, l.Save(ctx, r, checkpoint.Progress{Position: &warehouse.Position{Cursor: ptr("7")}})) // keeps the floor
 			got, err := l.Unfinished(ctx, checkpoint.Incremental)
 			must(t, err)
-			if d := cmp.Diff(floor, got.Floor); d != "" {
-				t.Errorf("floor (-saved +loaded):\n%s", d)
+			if d := cmp.Diff([]*warehouse.Position{floor, floor}, []*warehouse.Position{got.Floor, got.Held}); d != "" {
+				t.Errorf("floor and held (-saved +loaded):\n%s", d)
 			}
 		}
 		must(t, l.Finish(ctx, r, checkpoint.Outcome{Status: checkpoint.Failed, Rewind: &warehouse.Position{Cursor: ptr("5"), Seen: 1}}))
 		got, err := l.Unfinished(ctx, checkpoint.Incremental)
 		must(t, err)
-		if got.Floor != nil || got.Position == nil || *got.Position.Cursor != "5" {
-			t.Errorf("after a rewind floor = %v, position = %v", got.Floor, got.Position)
+		if got.Floor != nil || got.Held == nil || got.Position == nil || *got.Position.Cursor != "5" {
+			t.Errorf("after a rewind floor = %v, held = %v, position = %v", got.Floor, got.Held, got.Position)
 		}
 	})
 }

@@ -54,21 +54,17 @@ type encoder struct {
 	// sent: that one must follow again, or the profile would end as the older.
 	overtaken map[uint64]struct{}
 
-	batch  *warehouse.Batch
-	note   *note
-	last   *warehouse.Position // of the batch before
-	keys   []uint64
-	known  map[uint64]checkpoint.Entry
-	sent   map[uint64]uint64
-	free   chan *note
-	out    mapping.Row
-	twins  []int // of the batch, those still to come
-	ranks  []int // of the batch's twins: how many rows of the same place came before
-	heldAt *heldAt
+	batch *warehouse.Batch
+	note  *note
+	last  *warehouse.Position // of the batch before
+	keys  []uint64
+	known map[uint64]checkpoint.Entry
+	sent  map[uint64]uint64
+	free  chan *note
+	out   mapping.Row
+	twins []int // of the batch, those still to come
+	ranks []int // of the batch's twins: how many rows of the same place came before
 }
-
-// heldAt is the greatest cursor before the first row that was held back.
-type heldAt struct{ before *string }
 
 func (e *encoder) Open(ctx context.Context, b *warehouse.Batch) (pipeline.Note, error) {
 	var n *note
@@ -184,7 +180,6 @@ func (e *encoder) Append(dst []byte, row int, rec *pipeline.Record) ([]byte, err
 		return dst, nil
 	}
 	if e.out.Hold {
-		n.held++
 		e.hold(row)
 		n.skipKey()
 		return dst[:mark], nil
@@ -323,28 +318,30 @@ func (e *encoder) filed(key []byte, hash uint64, code, field, message string, pa
 	return x
 }
 
-// hold remembers the greatest cursor before the first row that is not due: the
-// mark may go no further, and all that is read from here on must be known again.
+// hold notes the greatest cursor below that of the batch's first row that is not
+// due: the mark may go no further. Where it is not known, because rows come in
+// no order or the cursor has not changed since the batch before, it is the start.
 func (e *encoder) hold(row int) {
-	if e.heldAt != nil || e.cursor < 0 {
+	n := e.note
+	n.held++
+	if e.cursor < 0 || n.hold != nil {
 		return
 	}
-	at := warehouse.CursorAt(&e.batch.Cols[e.cursor], row)
-	e.heldAt = &heldAt{}
-	if row > 0 {
-		for i := row - 1; i >= 0; i-- {
-			if c := warehouse.CursorAt(&e.batch.Cols[e.cursor], i); c != at {
-				text := c.Text(e.batch.Cols[e.cursor].Kind)
-				e.heldAt.before = &text
-				return
-			}
+	n.hold = &warehouse.Position{}
+	if e.batch.Position == nil {
+		return
+	}
+	col := &e.batch.Cols[e.cursor]
+	at := warehouse.CursorAt(col, row)
+	for i := row - 1; i >= 0; i-- {
+		if c := warehouse.CursorAt(col, i); c != at {
+			text := c.Text(col.Kind)
+			n.hold.Cursor = &text
+			return
 		}
 	}
-	if e.note.before != nil && e.note.before.Cursor != nil {
-		text := at.Text(e.batch.Cols[e.cursor].Kind)
-		if *e.note.before.Cursor != text {
-			e.heldAt.before = e.note.before.Cursor
-		}
+	if n.before != nil && n.before.Cursor != nil && *n.before.Cursor != at.Text(col.Kind) {
+		n.hold.Cursor = n.before.Cursor
 	}
 }
 

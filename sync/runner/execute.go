@@ -39,15 +39,10 @@ func (w *work) execute(ctx context.Context, run *checkpoint.Run) error {
 		return err // it is no longer ours to write down
 	}
 	if stopped := (*Error)(nil); errors.As(err, &stopped) && stopped.Code == CodeTooManyRejects {
-		if e := a.showRejects(last); e != nil {
-			return errors.Join(err, e)
-		}
+		err = errors.Join(err, a.showRejects(last))
 	}
-	if e := w.lease.Finish(last, run, a.outcome(err)); e != nil && err == nil {
-		err = e
-	}
-	if t, e := w.Store.Target(last, w.sync.Name, w.sync.Project); e == nil {
-		w.target = t
+	if e := w.lease.Finish(last, run, a.outcome(err)); e != nil {
+		err = errors.Join(err, e) // the first cause is the one that is told
 	}
 	return err
 }
@@ -63,7 +58,7 @@ type attempt struct {
 
 func (w *work) attempt(ctx context.Context, run *checkpoint.Run) (*attempt, error) {
 	free, open := make(chan *note, 64), &unsaved{}
-	live := &Live{Sync: w.sync.Name, Project: w.sync.Project}
+	live := &Live{Sync: w.sync.Name, Project: w.sync.Project, kind: w.kind()}
 	j := &judge{rejects: w.sync.MaxRejects, restates: w.sync.MaxRestated, accept: w.opts.AcceptMappingChange || w.opts.DryRun}
 	if run.Floor != nil || run.Counts.Rejected == 0 { // not after a rewind: those rejects are to be judged anew
 		j.rows.Store(run.Counts.Rows)
@@ -73,17 +68,15 @@ func (w *work) attempt(ctx context.Context, run *checkpoint.Run) (*attempt, erro
 	e := &encoder{
 		plan: w.plan, sync: w.sync, target: w.target, run: run, memory: w.Store, judge: j, cursor: w.cursor,
 		zone: math.MaxInt64, high: math.MinInt64, skip: run.Kind == checkpoint.Incremental,
-		known: map[uint64]checkpoint.Entry{}, sent: map[uint64]uint64{}, overtaken: map[uint64]struct{}{}, free: free, unsaved: open, last: run.Position,
+		known: map[uint64]checkpoint.Entry{}, sent: map[uint64]uint64{}, overtaken: map[uint64]struct{}{}, free: free, unsaved: open, live: live, last: run.Position,
 	}
-	if w.cursor >= 0 && run.Window.To != nil {
-		live.kind = w.schema.Fields[w.cursor].Kind
+	if run.Window.To != nil {
 		if to, err := warehouse.ParseCursor(live.kind, *run.Window.To); err == nil {
 			live.last.Store(to.Ticks)
 		}
 	}
-	e.live = live
 	a := &attempt{work: w, run: run, encoder: e, live: live,
-		journal: &journal{lease: w.lease, run: run, base: run.Counts, live: live, free: free, unsaved: open, floor: run.Floor}}
+		journal: &journal{lease: w.lease, run: run, base: run.Counts, live: live, free: free, unsaved: open, kind: live.kind, floor: run.Floor, held: run.Held}}
 	if w.opts.passing() {
 		a.journal.lease = nil
 	}
@@ -117,7 +110,6 @@ func (a *attempt) remembering(ctx context.Context) error {
 	if ok {
 		e.high = high
 	}
-	kind := a.schema.Fields[a.cursor].Kind
 	switch {
 	case a.run.Kind == checkpoint.Range:
 		// A range is known only where the ledger is complete anyway.
@@ -127,25 +119,21 @@ func (a *attempt) remembering(ctx context.Context) error {
 	case a.sync.Spec.Future == mapping.HoldRow:
 		e.zone = math.MinInt64 // the mark may have to stay anywhere
 	case a.run.Window.To != nil:
-		to, err := warehouse.ParseCursor(kind, *a.run.Window.To)
+		to, err := warehouse.ParseCursor(a.kind(), *a.run.Window.To)
 		if err != nil {
 			return err
 		}
-		e.zone = a.before(to).Ticks
+		e.zone = a.lookback(to).Ticks
 	}
 	return nil
 }
 
 // do reads what is left of the window and takes it to Mixpanel.
 func (a *attempt) do(ctx context.Context) error {
-	spec := warehouse.ReadSpec{
-		Source: a.sync.Source, Keys: a.plan.KeyColumns(), From: a.run.Window.From, To: a.run.Window.To, Before: a.run.Window.Before,
-		After: a.run.Position, Limit: int(a.opts.Limit),
-	}
-	if a.cursor >= 0 {
-		spec.Cursor = a.schema.Fields[a.cursor].Name
-	}
-	reader, err := warehouse.NewReader(a.driver, a.schema, spec)
+	spec := a.readSpec()
+	spec.From, spec.To, spec.Before = a.run.Window.From, a.run.Window.To, a.run.Window.Before
+	spec.After, spec.Limit = a.run.Position, int(a.opts.Limit)
+	reader, err := warehouse.NewReader(a.Driver, a.schema, spec)
 	if err != nil {
 		return err
 	}
@@ -214,16 +202,12 @@ func (a *attempt) showRejects(ctx context.Context) error {
 // outcome is what the state is to know of the attempt.
 func (a *attempt) outcome(err error) checkpoint.Outcome {
 	o := checkpoint.Outcome{Counts: a.journal.total(), Columns: a.schema.Names(), MarkAfter: a.markText()}
-	if o.Counts.Accepted > 0 {
-		o.Fingerprint = a.plan.Fingerprint()
-	}
 	switch {
 	case err == nil:
 		o.Status = checkpoint.Succeeded
 		if o.Counts.Rejected > 0 {
 			o.Status = checkpoint.Partial
 		}
-		o.Fingerprint = a.plan.Fingerprint()
 		a.moveMark(&o)
 		return o
 	case errors.Is(err, pipeline.ErrStopped) || errors.Is(err, context.Canceled):
@@ -248,28 +232,28 @@ func (a *attempt) moveMark(o *checkpoint.Outcome) {
 	if a.cursor < 0 || a.run.Kind == checkpoint.Range || a.run.Window.To == nil {
 		return
 	}
-	kind := a.schema.Fields[a.cursor].Kind
+	kind := a.kind()
 	to, err := warehouse.ParseCursor(kind, *a.run.Window.To)
 	if err != nil {
 		return
 	}
-	if h := a.encoder.heldAt; h != nil {
-		if h.before == nil {
+	if held := a.journal.held; held != nil {
+		if held.Cursor == nil {
 			return
 		}
-		if to, err = warehouse.ParseCursor(kind, *h.before); err != nil {
+		if to, err = warehouse.ParseCursor(kind, *held.Cursor); err != nil {
 			return
 		}
 	}
 	if m := a.target.Mark; m != nil {
-		if old, err := warehouse.ParseCursor(kind, m.Text); err == nil && (old.Ticks > to.Ticks || old.Ticks == to.Ticks && old.Sub > to.Sub) {
+		if old, err := warehouse.ParseCursor(kind, m.Text); err == nil && to.Before(old) {
 			to = old
 		}
 	}
 	text := to.Text(kind)
 	o.Mark = &checkpoint.Mark{Kind: kind, Text: text}
 	o.MarkAfter = &text
-	from := a.before(to).Ticks
+	from := a.lookback(to).Ticks
 	if a.run.Window.From != nil {
 		if start, err := warehouse.ParseCursor(kind, *a.run.Window.From); err == nil {
 			from = max(from, start.Ticks)

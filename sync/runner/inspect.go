@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
@@ -22,7 +23,7 @@ type Inspection struct {
 // Inspect holds a sync against the warehouse, as check does: columns, types,
 // NULL cursors, and what the warehouse cannot tell us. It changes nothing.
 func Inspect(ctx context.Context, d warehouse.Driver, s Sync) (*Inspection, error) {
-	w := &work{Runner: &Runner{Driver: d}, sync: &s, driver: d, cursor: -1, report: &Report{}}
+	w := &work{Runner: &Runner{Driver: d}, sync: &s, cursor: -1, report: &Report{}}
 	if err := w.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -30,11 +31,7 @@ func Inspect(ctx context.Context, d warehouse.Driver, s Sync) (*Inspection, erro
 		return nil, err
 	}
 	// A reader refuses keys that cannot be sorted; opening it sends nothing.
-	spec := warehouse.ReadSpec{Source: s.Source, Keys: w.plan.KeyColumns()}
-	if w.cursor >= 0 {
-		spec.Cursor = w.schema.Fields[w.cursor].Name
-	}
-	r, err := warehouse.NewReader(d, w.schema, spec)
+	r, err := warehouse.NewReader(d, w.schema, w.readSpec())
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +47,7 @@ func Inspect(ctx context.Context, d warehouse.Driver, s Sync) (*Inspection, erro
 func (w *work) warnings(ctx context.Context) ([]string, error) {
 	var list []string
 	f := w.schema.Fields[w.cursor]
-	clock, err := w.driver.Clock(ctx)
+	clock, err := w.Driver.Clock(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -60,15 +57,11 @@ func (w *work) warnings(ctx context.Context) ([]string, error) {
 	if f.Kind == warehouse.Timestamp && w.sync.Cursor.Lookback < time.Hour && hasDST(w.sync.Spec.Location, time.Now()) {
 		list = append(list, fmt.Sprintf("the cursor %q has no zone and %s has daylight saving: in the hour that comes twice rows can sort behind the mark; raise cursor.lookback to 1h or more, or use a timestamp with zone", f.Name, w.sync.Spec.Location))
 	}
-	t, err := warehouse.DescribeTable(ctx, w.driver, w.sync.Source)
+	t, err := warehouse.DescribeTable(ctx, w.Driver, w.sync.Source)
 	if err != nil || t == nil {
 		return list, err
 	}
-	indexed := false
-	for _, c := range t.Indexed {
-		indexed = indexed || c == f.Name
-	}
-	if !indexed {
+	if !slices.Contains(t.Indexed, f.Name) {
 		list = append(list, fmt.Sprintf("no index begins with the cursor %q: every run reads and sorts the whole table", f.Name))
 	}
 	return list, nil
@@ -97,14 +90,12 @@ type Sample struct {
 // Preview encodes the first n rows, or those where the given columns have the
 // given values. Nothing is sent.
 func Preview(ctx context.Context, d warehouse.Driver, s Sync, n int, where map[string]string) ([]Sample, error) {
-	w := &work{Runner: &Runner{Driver: d}, sync: &s, driver: d, cursor: -1, report: &Report{}}
+	w := &work{Runner: &Runner{Driver: d}, sync: &s, cursor: -1, report: &Report{}}
 	if err := w.prepare(ctx); err != nil {
 		return nil, err
 	}
-	spec := warehouse.ReadSpec{Source: s.Source, Keys: w.plan.KeyColumns(), Limit: n, Where: where}
-	if w.cursor >= 0 {
-		spec.Cursor = w.schema.Fields[w.cursor].Name
-	}
+	spec := w.readSpec()
+	spec.Limit, spec.Where = n, where
 	reader, err := warehouse.NewReader(d, w.schema, spec)
 	if err != nil {
 		return nil, err

@@ -18,6 +18,8 @@ type journal struct {
 	free    chan *note
 	unsaved *unsaved
 	floor   *warehouse.Position // before the first reject of the run; nil: none yet
+	held    *warehouse.Position // as checkpoint.Run.Held
+	kind    warehouse.Kind      // of the cursor
 
 	pending checkpoint.Progress // settled and not saved
 	seen    []uint64
@@ -39,6 +41,9 @@ func (j *journal) Settle(x pipeline.Note) {
 			j.floor = &warehouse.Position{}
 		}
 		p.Floor = j.floor
+	}
+	if n.hold != nil && (j.held == nil || below(j.kind, n.hold, j.held)) {
+		j.held, p.Held = n.hold, n.hold
 	}
 	j.unsaved.remove(n)
 	select {
@@ -69,6 +74,16 @@ func (j *journal) Save(ctx context.Context, position *warehouse.Position) error 
 	*p = checkpoint.Progress{Ledger: p.Ledger[:0], Hashes: p.Hashes[:0], Rejects: p.Rejects[:0], Resolved: p.Resolved[:0]}
 	j.seen = j.seen[:0]
 	return nil
+}
+
+// below reports whether a is before b by the cursor; empty is before all.
+func below(kind warehouse.Kind, a, b *warehouse.Position) bool {
+	if a.Cursor == nil || b.Cursor == nil {
+		return a.Cursor == nil && b.Cursor != nil
+	}
+	x, err1 := warehouse.ParseCursor(kind, *a.Cursor)
+	y, err2 := warehouse.ParseCursor(kind, *b.Cursor)
+	return err1 == nil && err2 == nil && x.Before(y)
 }
 
 // attempt is the figures of this attempt so far.

@@ -21,6 +21,8 @@ type note struct {
 
 	rows, sent, unchanged, held, restated int64
 
+	hold *warehouse.Position // as checkpoint.Run.Held; nil: no row is held
+
 	ledger   []checkpoint.Entry
 	hashes   []checkpoint.HashEntry
 	rejects  []checkpoint.Reject // of the encoder; settle adds those of Mixpanel

@@ -41,7 +41,7 @@ func (r *Runner) Run(ctx context.Context, s Sync, o Options) *Report {
 		s.MaxRejects = *o.MaxRejects
 	}
 	w := &work{
-		Runner: r, sync: &s, opts: o, driver: r.Driver, cursor: -1,
+		Runner: r, sync: &s, opts: o, cursor: -1,
 		report: &Report{Sync: s.Name, Project: s.Project, Mode: s.Mode, Resync: o.Resync || o.ranged(), DryRun: o.DryRun, StartedAt: time.Now().UTC()},
 	}
 	w.report.RejectCounts = map[string]int64{}
@@ -61,7 +61,6 @@ type work struct {
 	*Runner
 	sync   *Sync
 	opts   Options
-	driver warehouse.Driver
 	report *Report
 
 	schema *warehouse.Schema
@@ -70,6 +69,23 @@ type work struct {
 
 	target *checkpoint.Target
 	lease  *checkpoint.Lease
+}
+
+// kind is that of the cursor, Invalid without one.
+func (w *work) kind() warehouse.Kind {
+	if w.cursor < 0 {
+		return warehouse.Invalid
+	}
+	return w.schema.Fields[w.cursor].Kind
+}
+
+// readSpec is a read of all rows.
+func (w *work) readSpec() warehouse.ReadSpec {
+	spec := warehouse.ReadSpec{Source: w.sync.Source, Keys: w.plan.KeyColumns()}
+	if w.cursor >= 0 {
+		spec.Cursor = w.schema.Fields[w.cursor].Name
+	}
+	return spec
 }
 
 func (w *work) note(format string, args ...any) {
@@ -162,7 +178,7 @@ func (w *work) allowed() error {
 // prepare holds the configuration against the live schema. Nothing has been
 // sent or saved when it fails.
 func (w *work) prepare(ctx context.Context) (err error) {
-	w.schema, err = warehouse.Describe(ctx, w.driver, w.sync.Source)
+	w.schema, err = warehouse.Describe(ctx, w.Driver, w.sync.Source)
 	if err != nil {
 		return err
 	}
@@ -222,12 +238,7 @@ func (w *work) take(ctx context.Context) (err error) {
 	if err != nil || w.opts.DryRun {
 		return err
 	}
-	w.lease, err = w.Store.Acquire(ctx, w.target)
-	if err != nil {
-		return err
-	}
-	// What was read before the lease was ours may be old.
-	w.target, err = w.Store.Target(ctx, w.sync.Name, w.sync.Project)
+	w.lease, err = w.Store.Acquire(ctx, w.target) // from here on it keeps the target up to date
 	return err
 }
 
@@ -237,7 +248,7 @@ func (w *work) noNullCursor(ctx context.Context) error {
 	if c == nil || c.AllowNull || w.schema.Fields[w.cursor].NotNull {
 		return nil
 	}
-	null, err := warehouse.HasNullCursor(ctx, w.driver, w.sync.Source, c.Column)
+	null, err := warehouse.HasNullCursor(ctx, w.Driver, w.sync.Source, c.Column)
 	if err != nil || !null {
 		return err
 	}

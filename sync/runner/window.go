@@ -16,7 +16,7 @@ import (
 // when there is no such row at or beyond from.
 func (w *work) bound(ctx context.Context, from *string) (to *string, writer string, err error) {
 	c := w.sync.Cursor
-	clock, err := w.driver.Clock(ctx)
+	clock, err := w.Driver.Clock(ctx)
 	if err != nil {
 		return nil, "", err
 	}
@@ -36,14 +36,16 @@ func (w *work) bound(ctx context.Context, from *string) (to *string, writer stri
 	var upto *string
 	if text, ok := warehouse.CursorLimit(f.Kind, limit, w.sync.Spec.Location); ok {
 		upto = &text
+	} else {
+		writer = "" // an integer is compared with no clock: nothing is held back
 	}
-	to, err = warehouse.MaxCursor(ctx, w.driver, w.sync.Source, f, from, upto)
+	to, err = warehouse.MaxCursor(ctx, w.Driver, w.sync.Source, f, from, upto)
 	return to, writer, err
 }
 
 // nextWindow is the window of a new incremental run: nil when there is no row to read.
 func (w *work) nextWindow(ctx context.Context) (*checkpoint.Window, error) {
-	kind := w.schema.Fields[w.cursor].Kind
+	kind := w.kind()
 	from, err := w.startOf(w.sync.Cursor.Start)
 	if err != nil {
 		return nil, err
@@ -73,7 +75,7 @@ func (w *work) nextWindow(ctx context.Context) (*checkpoint.Window, error) {
 		to = &t.Mark.Text
 	}
 	w.notice(writer)
-	back := w.before(mark)
+	back := w.lookback(mark)
 	if t.LedgerFrom == nil { // a mark set by hand: what was sent before it is not known
 		back = mark
 	}
@@ -131,7 +133,7 @@ func (w *work) startOf(s string) (*string, error) {
 	if s == "" {
 		return nil, nil
 	}
-	kind := w.schema.Fields[w.cursor].Kind
+	kind := w.kind()
 	if kind != warehouse.Int {
 		if t, ok := parseTime(s, w.sync.Spec.Location); ok {
 			text, _ := warehouse.CursorLimit(kind, t, w.sync.Spec.Location)
@@ -157,10 +159,10 @@ func parseTime(s string, loc *time.Location) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// before is the lookback's start: the cursor c less the lookback.
-func (w *work) before(c warehouse.Cursor) warehouse.Cursor {
+// lookback is the cursor c less the lookback.
+func (w *work) lookback(c warehouse.Cursor) warehouse.Cursor {
 	var back int64
-	switch w.schema.Fields[w.cursor].Kind {
+	switch w.kind() {
 	case warehouse.Int:
 		back = w.sync.Cursor.LookbackCount
 	case warehouse.Date:

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/mixsync/mixsync/mapping"
 	"github.com/mixsync/mixsync/sync/checkpoint"
@@ -13,11 +14,11 @@ import (
 
 // incremental finishes what earlier runs left, then opens a new window.
 func (w *work) incremental(ctx context.Context) error {
-	left, err := w.unfinished(ctx, checkpoint.Incremental, checkpoint.Resync)
-	if err != nil {
+	if err := w.mappingChanged(ctx); err != nil {
 		return err
 	}
-	if err := w.mappingChanged(ctx, left); err != nil {
+	left, err := w.unfinished(ctx, checkpoint.Incremental, checkpoint.Resync)
+	if err != nil {
 		return err
 	}
 	for _, run := range left {
@@ -37,11 +38,11 @@ func (w *work) incremental(ctx context.Context) error {
 
 // resync reads everything again; an interrupted one is gone on with.
 func (w *work) resync(ctx context.Context) error {
-	left, err := w.unfinished(ctx, checkpoint.Resync)
-	if err != nil {
+	if err := w.mappingChanged(ctx); err != nil {
 		return err
 	}
-	if err := w.mappingChanged(ctx, left); err != nil {
+	left, err := w.unfinished(ctx, checkpoint.Resync)
+	if err != nil {
 		return err
 	}
 	if len(left) > 0 {
@@ -69,7 +70,7 @@ func (w *work) resync(ctx context.Context) error {
 
 // ranged sends a range again; the mark stays.
 func (w *work) ranged(ctx context.Context) error {
-	if err := w.mappingChanged(ctx, nil); err != nil {
+	if err := w.mappingChanged(ctx); err != nil {
 		return err
 	}
 	window, err := w.rangeWindow(ctx)
@@ -93,7 +94,7 @@ func (w *work) ranged(ctx context.Context) error {
 
 // pass does a dry run, or sends the first few rows: no trace is left.
 func (w *work) pass(ctx context.Context) error {
-	if err := w.mappingChanged(ctx, nil); err != nil && !w.opts.DryRun {
+	if err := w.mappingChanged(ctx); err != nil && !w.opts.DryRun {
 		return err
 	} else if err != nil {
 		w.note("%s", err)
@@ -209,19 +210,17 @@ func (w *work) shape(kind string) string {
 }
 
 // mappingChanged stops a run that would send rows again under another identity.
-func (w *work) mappingChanged(ctx context.Context, left []*checkpoint.Run) error {
-	was, sent := w.target.Fingerprint, w.target.Sent
-	for _, run := range left {
-		if len(run.Fingerprint) > 0 && run.Counts.Accepted > 0 {
-			was, sent = run.Fingerprint, true
-		}
-	}
-	if !sent || len(was) == 0 || w.opts.AcceptMappingChange {
+// It comes before anything is given up: the change may be undone.
+func (w *work) mappingChanged(ctx context.Context) error {
+	if len(w.target.Fingerprint) == 0 || w.opts.AcceptMappingChange {
 		return nil
 	}
-	changes := mapping.DiffFingerprint(was, w.plan.Fingerprint())
+	changes := mapping.DiffFingerprint(w.target.Fingerprint, w.plan.Fingerprint())
 	if len(changes) == 0 {
 		return nil
+	}
+	if sent, err := w.mayHaveSent(ctx); err != nil || !sent {
+		return err
 	}
 	what := "the rows behind the mark"
 	switch {
@@ -232,21 +231,23 @@ func (w *work) mappingChanged(ctx context.Context, left []*checkpoint.Run) error
 	case w.target.Mark != nil && w.cursor >= 0:
 		what = "the rows from the lookback before the mark (" + w.target.Mark.Text + ") on"
 	}
-	e := errorf(CodeMappingChanged,
+	return errorf(CodeMappingChanged,
 		"undo the change, or accept the duplicates with --accept-mapping-change",
-		"the mapping of %s changed in what Mixpanel tells duplicates by, so %s would be stored a second time: %s", w.sync.Name, what, joinLines(changes))
-	return e
+		"the mapping of %s changed in what Mixpanel tells duplicates by, so %s would be stored a second time: %s", w.sync.Name, what, strings.Join(changes, "; "))
 }
 
-func joinLines(lines []string) string {
-	s := ""
-	for i, l := range lines {
-		if i > 0 {
-			s += "; "
-		}
-		s += l
+// mayHaveSent reports whether records of the target may be at Mixpanel: some are
+// known to be, or a run was killed before it could say.
+func (w *work) mayHaveSent(ctx context.Context) (bool, error) {
+	if w.target.Sent || w.lease == nil {
+		return w.target.Sent, nil
 	}
-	return s
+	for _, kind := range []string{checkpoint.Incremental, checkpoint.Resync, checkpoint.Range} {
+		if run, err := w.lease.Unfinished(ctx, kind); err != nil || run != nil && run.Status == checkpoint.Running {
+			return true, err
+		}
+	}
+	return false, nil
 }
 
 func because(reason string) json.RawMessage {

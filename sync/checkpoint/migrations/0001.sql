@@ -43,6 +43,7 @@ CREATE TABLE runs (
   shape       TEXT   NOT NULL,
   position    TEXT,
   reject_floor TEXT, -- a position before the first reject; {} is the start
+  hold_floor  TEXT, -- the same for the first row that is held back
   counts      TEXT   NOT NULL,
   started_at  BIGINT NOT NULL,
   finished_at BIGINT,
