@@ -132,8 +132,9 @@ func (w *wiring) backoff() pace.Backoff {
 	return b
 }
 
-// Adaptive concurrency grows to so many senders of one run at most.
-const maxSenders = 32
+// Adaptive concurrency grows to so many senders at most: the upper end of what
+// Mixpanel advises. Each holds a payload, so they are also a bound on memory.
+const maxSenders = 20
 
 // runner makes the runner of a target.
 func (w *wiring) runner(ctx context.Context, t target) (*runner.Runner, error) {

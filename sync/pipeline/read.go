@@ -33,7 +33,7 @@ func newPass(r *Run) *pass {
 		any:    make(chan *payload),
 		lanes:  make([]chan *payload, min(r.Senders, maxLanes)),
 		spare:  make(chan *payload, r.Senders),
-		budget: pace.NewBytes(0),
+		budget: pace.NewBytes(inFlightBytes),
 		quiet:  make(chan struct{}),
 	}
 	for range batches {

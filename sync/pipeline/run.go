@@ -118,6 +118,9 @@ const (
 	// only their notes; deep enough that a slow request among many quick ones
 	// does not stall the others.
 	window = 16
+	// Bytes of sealed payloads: bounds memory when records are huge. Three of
+	// the largest requests of events are in flight even so.
+	inFlightBytes = 32 << 20
 	// Every lane fills a payload of its own, so more lanes make for smaller
 	// requests; this many already carry more records a second than Mixpanel takes.
 	maxLanes = 8
