@@ -441,3 +441,28 @@ usage:
 		w.holds(usageKeys)
 	})
 }
+
+// Profiles that were sent before on_delete was set can be deleted as well, from
+// the first run on that sees their rows.
+func TestDeletionAskedForLater(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, emulator.Options{})
+	w.accounts(5)
+	mirror := `
+accounts:
+  type: group
+  group_key: $company_id
+  table: crm.accounts
+  mode: mirror
+  mapping: {company_id: account_id}
+`
+	w.configure(mirror)
+	w.sends("accounts", 5)
+	w.configure(mirror + "  on_delete: delete\n")
+	w.sends("accounts", 0)
+	w.exec(`DELETE FROM crm.accounts WHERE account_id IN ('c1', 'c2')`)
+	if r := w.sends("accounts", 0); r.Deleted != 2 {
+		t.Errorf("%d profiles were deleted, want 2", r.Deleted)
+	}
+	sameKeys(t, "profiles", w.mp.ProfileIDs(), []string{"$company:c3", "$company:c4", "$company:c5"})
+}

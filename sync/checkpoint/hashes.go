@@ -94,6 +94,13 @@ func (s *Store) Unseen(ctx context.Context, targetID, seq int64, after uint64, l
 	return all, s.fail("read row hashes", err)
 }
 
+// LacksIdent reports whether the profile of some row cannot be deleted because
+// the row was remembered before deletion was asked for.
+func (s *Store) LacksIdent(ctx context.Context, targetID int64) (lacks bool, err error) {
+	err = s.r.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM hashes WHERE target_id = ? AND ident = '')`, targetID).Scan(&lacks)
+	return lacks, s.fail("read row hashes", err)
+}
+
 // ForgetHashes forgets rows, for example because their profiles were deleted.
 func (l *Lease) ForgetHashes(ctx context.Context, keys []uint64) error {
 	return l.fenced(ctx, "forget row hashes", func(tx *sql.Tx) error {

@@ -47,6 +47,7 @@ type encoder struct {
 	// Hashes of full and mirror modes.
 	hashes bool
 	touch  bool // a mirror that deletes must know which rows it has seen
+	idents bool // and what to delete them by, which is not known of all yet
 
 	open map[uint64]struct{} // keys with an open reject
 
@@ -241,18 +242,25 @@ func (e *encoder) remember(row int, key, hash uint64, filed bool) bool {
 		}
 	case e.hashes && !filed:
 		if was, ok := e.sent[key]; ok && was == hash {
-			if e.touch {
+			switch {
+			case e.idents:
+				n.hashes = append(n.hashes, e.hashEntry(row, key, hash))
+			case e.touch:
 				n.seen = append(n.seen, key)
 			}
 			return false
 		}
-		h := checkpoint.HashEntry{Key: key, Hash: hash}
-		if e.touch {
-			h.Ident = e.plan.Ident(e.batch, row)
-		}
-		n.hashes = append(n.hashes, h)
+		n.hashes = append(n.hashes, e.hashEntry(row, key, hash))
 	}
 	return true
+}
+
+func (e *encoder) hashEntry(row int, key, hash uint64) checkpoint.HashEntry {
+	h := checkpoint.HashEntry{Key: key, Hash: hash}
+	if e.touch {
+		h.Ident = e.plan.Ident(e.batch, row)
+	}
+	return h
 }
 
 // reject files a row that cannot become a record, once: filed again unchanged

@@ -100,7 +100,11 @@ func (a *attempt) remembering(ctx context.Context) error {
 	e := a.encoder
 	if a.cursor < 0 {
 		e.hashes, e.touch = true, a.sync.DeleteGone
-		return nil
+		var err error
+		if e.touch {
+			e.idents, err = a.Store.LacksIdent(ctx, a.target.ID)
+		}
+		return err
 	}
 	e.ledger = true
 	high, _, ok, err := a.Store.LedgerHigh(ctx, a.target.ID)
