@@ -108,10 +108,12 @@ func (l *Lease) ForgetHashes(ctx context.Context, keys []uint64) error {
 	})
 }
 
-// ClearHashes forgets all rows of the target, so that all are sent again.
+// ClearHashes forgets what was sent of all rows of the target, so that all are
+// sent again. The rows stay known: profiles of those that are gone must still be
+// deletable.
 func (l *Lease) ClearHashes(ctx context.Context) error {
 	return l.fenced(ctx, "clear row hashes", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM hashes WHERE target_id = ?`, l.target.ID)
+		_, err := tx.ExecContext(ctx, `UPDATE hashes SET hash = NULL, filed = 0 WHERE target_id = ?`, l.target.ID)
 		return err
 	})
 }

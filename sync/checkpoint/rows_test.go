@@ -68,6 +68,12 @@ func TestHashes(t *testing.T) {
 		}
 		must(t, l.ClearHashes(ctx))
 		hashes(map[uint64]uint64{})
+		page, err = s.Unseen(ctx, target.ID, 99, 0, 10)
+		must(t, err)
+		want = []checkpoint.HashEntry{{Key: 0, Ident: "a"}, {Key: 1, Ident: "b"}, {Key: 1<<64 - 1, Ident: "f"}}
+		if d := cmp.Diff(want, page); d != "" {
+			t.Errorf("Unseen after all is cleared (-want +got):\n%s", d)
+		}
 		left, err := s.Unseen(ctx, other.Target().ID, 99, 0, 10)
 		if err != nil || len(left) != 1 {
 			t.Errorf("another target's hashes: %v, %v", left, err)
