@@ -225,7 +225,8 @@ func (e *encoder) remember(row int, key, hash uint64, filed bool) bool {
 		if at <= e.high {
 			if was, ok := e.known[key]; ok {
 				_, again := e.overtaken[key]
-				if e.skip && was.Cursor == at && was.Hash == hash && !again {
+				same := was.Hash == hash || !was.Filed && e.leads(row)
+				if e.skip && was.Cursor == at && same && !again {
 					return false
 				}
 				if e.skip && was.Cursor > at && e.sync.Spec.Type != mapping.Event {
@@ -254,6 +255,11 @@ func (e *encoder) remember(row int, key, hash uint64, filed bool) bool {
 	}
 	return true
 }
+
+// leads reports whether the next row of the batch is a twin of this one. Which
+// of twins comes first may change from read to read: then another row than the
+// one that was sent leads, which is no news.
+func (e *encoder) leads(row int) bool { return len(e.twins) > 0 && e.twins[0] == row+1 }
 
 func (e *encoder) hashEntry(row int, key, hash uint64) checkpoint.HashEntry {
 	h := checkpoint.HashEntry{Key: key, Hash: hash}
