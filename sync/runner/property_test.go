@@ -183,7 +183,7 @@ func (m *model) trouble(n int, how func()) func(context.Context, *mixpanel.Paylo
 			how()
 			return mixpanel.Outcome{Verdict: mixpanel.Halt, Err: errHalt}, true
 		}
-		switch m.rng.IntN(12) {
+		switch m.roll(12) {
 		case 0:
 			return mixpanel.Outcome{Verdict: mixpanel.Retry, Err: errHalt}, true
 		case 1:

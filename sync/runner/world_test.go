@@ -231,11 +231,8 @@ func (s *sink) Send(ctx context.Context, p *mixpanel.Payload) mixpanel.Outcome {
 	if err := s.guard(); err != nil {
 		return mixpanel.Outcome{Verdict: mixpanel.Halt, Err: err}
 	}
-	s.mu.Lock()
-	latency := time.Duration(s.rng.Int64N(int64(s.latency) + 1))
-	s.mu.Unlock()
 	select {
-	case <-time.After(latency):
+	case <-time.After(time.Duration(s.roll(int64(s.latency) + 1))):
 	case <-ctx.Done():
 		return mixpanel.Outcome{Verdict: mixpanel.Retry, Err: ctx.Err()}
 	}
@@ -245,6 +242,13 @@ func (s *sink) Send(ctx context.Context, p *mixpanel.Payload) mixpanel.Outcome {
 		}
 	}
 	return s.keep(p)
+}
+
+// roll is a random number below n, for senders.
+func (w *world) roll(n int64) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.rng.Int64N(n)
 }
 
 // keep stores what is good of a request. Records whose val begins with "bad" are
