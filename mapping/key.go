@@ -128,6 +128,16 @@ func (p *Plan) Key(b *warehouse.Batch, row int, dst []byte) []byte {
 // are to find out why it could not be sent. Values are written as in a record,
 // except that nothing is cut, left out or converted between time zones.
 func (p *Plan) Payload(b *warehouse.Batch, row int, dst []byte) []byte {
+	return p.appendRow(dst, b, row, appendjson.NoLimit)
+}
+
+// Excerpt is Payload with each value that is longer than max bytes as a string,
+// cut to so many: a few rejects with large documents must not fill memory and state.
+func (p *Plan) Excerpt(b *warehouse.Batch, row int, dst []byte, max int) []byte {
+	return p.appendRow(dst, b, row, max)
+}
+
+func (p *Plan) appendRow(dst []byte, b *warehouse.Batch, row, max int) []byte {
 	dst = append(dst, '{')
 	for i := range p.schema.Fields {
 		f := &p.schema.Fields[i]
@@ -136,9 +146,25 @@ func (p *Plan) Payload(b *warehouse.Batch, row int, dst []byte) []byte {
 		}
 		dst = append(appendID(dst, []byte(f.Name)), ':')
 		enc, _ := ownEncoding(f)
-		dst = appendWhole(dst, enc, &b.Cols[i], row)
+		dst = appendUpTo(dst, enc, &b.Cols[i], row, max)
 	}
 	return append(dst, '}')
+}
+
+// appendUpTo is appendWhole for values of up to max bytes.
+func appendUpTo(dst []byte, enc encoding, c *warehouse.Column, row, max int) []byte {
+	var none appendjson.Tally
+	switch enc {
+	case asText, asJSON, asDecimal:
+		if !c.IsNull(row) && len(c.Text(row)) > max {
+			return appendjson.String(dst, c.Text(row), max, &none)
+		}
+	case asBytes:
+		if !c.IsNull(row) {
+			return appendjson.Base64(dst, c.Text(row), max, &none)
+		}
+	}
+	return appendWhole(dst, enc, c, row)
 }
 
 func appendWhole(dst []byte, enc encoding, c *warehouse.Column, row int) []byte {

@@ -279,6 +279,26 @@ func TestPayloadIsWhole(t *testing.T) {
 	}
 }
 
+func TestExcerptCutsWhatIsLong(t *testing.T) {
+	t.Parallel()
+	spec, schema := usage()
+	row := usageRow()
+	row[6], row[11] = strings.Repeat("é", 1000), `{"k":"`+strings.Repeat("x", 1000)+`"}`
+	p := compile(t, spec, schema)
+	b := batchOf(t, schema, row)
+	var got, whole map[string]any
+	if err := json.Unmarshal(p.Excerpt(b, 0, nil, 101), &got); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(p.Payload(b, 0, nil), &whole); err != nil {
+		t.Fatal(err)
+	}
+	whole["plan_tier"], whole["attrs"] = strings.Repeat("é", 50), `{"k":"`+strings.Repeat("x", 95)
+	if diff := cmp.Diff(whole, got); diff != "" {
+		t.Errorf("Excerpt (-want +got):\n%s", diff)
+	}
+}
+
 func TestRejectedRowsCountNothing(t *testing.T) {
 	t.Parallel()
 	spec, schema := usage()

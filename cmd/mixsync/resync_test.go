@@ -466,3 +466,22 @@ accounts:
 	}
 	sameKeys(t, "profiles", w.mp.ProfileIDs(), []string{"$company:c3", "$company:c4", "$company:c5"})
 }
+
+// Rejects with large documents fill neither memory nor state.
+func TestRejectKeepsNoLargeValuesWhole(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, emulator.Options{})
+	w.accounts(2)
+	w.exec(`ALTER TABLE crm.accounts ADD COLUMN notes text;
+		UPDATE crm.accounts SET account_id = ' ', notes = repeat('é', 2000000) WHERE account_id = 'c2'`)
+	w.configure(accountsSync + "  max_rejects: 50%\n")
+	w.sends("accounts", 1)
+	var list struct{ Rejects []struct{ Payload map[string]string } }
+	w.json(&list, "rejects", "list")
+	if len(list.Rejects) != 1 {
+		t.Fatalf("%d rejects, want 1", len(list.Rejects))
+	}
+	if p := list.Rejects[0].Payload; p["plan"] != "A" || len(p["notes"]) != 16<<10 {
+		t.Errorf("the payload has plan %q and %d bytes of notes", p["plan"], len(p["notes"]))
+	}
+}

@@ -62,6 +62,7 @@ type encoder struct {
 	known map[uint64]checkpoint.Entry
 	sent  map[uint64]uint64
 	free  chan *note
+	news  []byte // scratch: what tells one reject from another
 	out   mapping.Row
 	twins []int // of the batch, those still to come
 	ranks []int // of the batch's twins: how many rows of the same place came before
@@ -269,17 +270,20 @@ func (e *encoder) hashEntry(row int, key, hash uint64) checkpoint.HashEntry {
 	return h
 }
 
+// maxPayloadValue is how much of one value a reject keeps, in bytes. It is far
+// more than Mixpanel takes of one.
+const maxPayloadValue = 16 << 10
+
 // reject files a row that cannot become a record, once: filed again unchanged
 // it is no news.
 func (e *encoder) reject(row int, bad *mapping.Reject) {
 	n := e.note
 	defer n.skipKey()
-	payload := e.plan.Payload(e.batch, row, nil)
-	news := append([]byte(bad.Code), 0)
+	e.news = append(append(e.news[:0], bad.Code...), 0)
 	if bad.Code != mapping.CodeDuplicateKey { // which of the twins it is does not matter
-		news = append(news, payload...)
+		e.news = e.plan.Payload(e.batch, row, e.news)
 	}
-	sum := sha256.Sum256(news)
+	sum := sha256.Sum256(e.news)
 	key := e.rowKey(row)
 	if e.touch {
 		n.seen = append(n.seen, key) // it is there: its profile is not to be deleted
@@ -287,6 +291,10 @@ func (e *encoder) reject(row int, bad *mapping.Reject) {
 	if !e.remember(row, key, binary.BigEndian.Uint64(sum[:]), true) {
 		n.unchanged++
 		return
+	}
+	var payload []byte
+	if !e.sync.KeysOnly {
+		payload = e.plan.Excerpt(e.batch, row, nil, maxPayloadValue)
 	}
 	x := e.filed(e.plan.Key(e.batch, row, nil), key, bad.Code, bad.Field, bad.Message, payload)
 	n.rejects = append(n.rejects, x)
