@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -68,10 +69,8 @@ type hinted string
 func (h hinted) Error() string { return string(h) }
 
 func hintOf(err error) string {
-	if h, ok := err.(hinted); ok {
-		return string(h)
-	}
-	return ""
+	h, _ := errors.AsType[hinted](err)
+	return string(h)
 }
 
 // text is any text but the empty one. Numbers, dates and booleans must be quoted

@@ -250,10 +250,10 @@ func (c *compiler) standIns() []string {
 // frame prepares what stands around the ids of a profile.
 func (c *compiler) frame() {
 	p, s := c.plan, &c.plan.spec
-	switch {
-	case s.Type == User:
+	switch s.Type {
+	case User:
 		p.head = fmt.Appendf(nil, `{"$token":%s,"$distinct_id":`, jsonOf(s.Token))
-	case s.Type == Group:
+	case Group:
 		p.head = fmt.Appendf(nil, `{"$token":%s,"$group_key":%s,"$group_id":`, jsonOf(s.Token), jsonOf(s.GroupKey))
 		if s.Model == Hierarchical {
 			p.middle = []byte(`,"$company_id":`)

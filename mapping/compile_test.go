@@ -31,8 +31,8 @@ func TestFaults(t *testing.T) {
 		name, path, message, hint string // of the only fault: parts of its text
 		change
 	}{
-		{"missing column", "mapping.time", `no column "occured_at"`, `did you mean "occurred_at"?`,
-			spec(func(s *mapping.Spec) { s.Mapping.Time = column("occured_at") })},
+		{"missing column", "mapping.time", `no column "occurredat"`, `did you mean "occurred_at"?`,
+			spec(func(s *mapping.Spec) { s.Mapping.Time = column("occurredat") })},
 		{"constant written as a column", "mapping.event", `no column "Feature Used"`, `event: {value: "Feature Used"}`,
 			spec(func(s *mapping.Spec) { s.Mapping.Event = column("Feature Used") })},
 		{"nothing like it", "mapping.user_id", `no column "zzzzzzzz"`, "the columns are id, event_name",

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
@@ -30,7 +31,7 @@ func (p *Plan) appendFlattened(dst []byte, b *warehouse.Batch, row, count int) (
 			continue // which keys it does not have, nobody knows
 		}
 		object, err := p.open(c, row)
-		if err == appendjson.ErrTooMany {
+		if errors.Is(err, appendjson.ErrTooMany) {
 			return dst, count, tooManyIn(pr.name)
 		}
 		if !object {

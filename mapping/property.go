@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"errors"
 	"math"
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
@@ -197,7 +198,7 @@ func (p *Plan) finite(ok bool) fate {
 func (p *Plan) appendJSON(dst, text []byte) ([]byte, fate) {
 	dst, err := appendjson.JSON(dst, text, limits, &p.tally)
 	switch {
-	case err == appendjson.ErrTooMany:
+	case errors.Is(err, appendjson.ErrTooMany):
 		return dst, tooMany
 	case err != nil:
 		return appendjson.String(dst, text, maxString, &p.tally), written

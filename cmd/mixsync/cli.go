@@ -168,13 +168,13 @@ func (a *app) load(allowUnset bool) (*configs.File, error) {
 }
 
 // usageError is a fault in how the command was called.
-func usageError(format string, args ...any) error {
+func usageError(format string, args ...any) *runner.Error {
 	err := fmt.Errorf(format, args...)
 	return &runner.Error{Code: runner.CodeUsage, Message: err.Error(), Err: err}
 }
 
 func usage(cmd *cobra.Command, format string, args ...any) error {
-	e := usageError(format, args...).(*runner.Error)
+	e := usageError(format, args...)
 	e.Hint = fmt.Sprintf("see `%s --help`", cmd.CommandPath())
 	return e
 }

@@ -476,7 +476,9 @@ func TestRejectKeepsNoLargeValuesWhole(t *testing.T) {
 		UPDATE crm.accounts SET account_id = ' ', notes = repeat('é', 2000000) WHERE account_id = 'c2'`)
 	w.configure(accountsSync + "  max_rejects: 50%\n")
 	w.sends("accounts", 1)
-	var list struct{ Rejects []struct{ Payload map[string]string } }
+	var list struct {
+		Rejects []struct{ Payload map[string]string }
+	}
 	w.json(&list, "rejects", "list")
 	if len(list.Rejects) != 1 {
 		t.Fatalf("%d rejects, want 1", len(list.Rejects))

@@ -37,6 +37,9 @@ func TestSchema(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "%s;\n", ddl)
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	const golden = "testdata/schema.sql"
 	if *update {
 		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {

@@ -15,10 +15,14 @@ import (
 // when there is none.
 func fileSizeLimit() string {
 	var l syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_FSIZE, &l) != nil || uint64(l.Cur) >= math.MaxInt64 {
+	if syscall.Getrlimit(syscall.RLIMIT_FSIZE, &l) != nil {
 		return ""
 	}
-	return fmt.Sprintf("%d bytes", uint64(l.Cur))
+	limit := uint64(l.Cur) //nolint:unconvert // it is signed on FreeBSD
+	if limit >= math.MaxInt64 {
+		return ""
+	}
+	return fmt.Sprintf("%d bytes", limit)
 }
 
 func isFull(err error) bool {

@@ -65,7 +65,7 @@ func (p *pass) commitLoop(ctx context.Context, cancel context.CancelCauseFunc) e
 	if failed == nil {
 		failed = save()
 	}
-	if failed == errUnsettled {
+	if errors.Is(failed, errUnsettled) {
 		return nil // the run's cause tells why
 	}
 	return failed

@@ -17,7 +17,7 @@ func (p *pass) encodeLoop(ctx context.Context) error {
 		p.free <- b
 	}
 	if ctx.Err() != nil {
-		return nil // the cause is known
+		return context.Cause(ctx)
 	}
 	if p.end == io.EOF {
 		if err := p.Encoder.Close(); err != nil {

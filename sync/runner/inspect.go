@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -105,7 +104,7 @@ func Preview(ctx context.Context, d warehouse.Driver, s Sync, n int, where map[s
 	b := warehouse.NewBatch(w.schema)
 	for len(list) < n {
 		b.Reset()
-		if err := reader.Next(ctx, b); errors.Is(err, io.EOF) {
+		if err := reader.Next(ctx, b); err == io.EOF {
 			break
 		} else if err != nil {
 			return nil, err

@@ -75,7 +75,8 @@ func (s *Server) watch() error {
 			return err
 		}
 	}
-	s.guard = exec.Command("/bin/sh", "-c", guardScript, s.bin, s.dir)
+	// No context ends it: what it cleans up is there until we are gone.
+	s.guard = exec.CommandContext(context.Background(), "/bin/sh", "-c", guardScript, s.bin, s.dir)
 	s.guard.Dir = "/"
 	// A group of its own: an interrupt from the terminal is for us alone.
 	s.guard.SysProcAttr = &syscall.SysProcAttr{Credential: s.as, Setpgid: true}
@@ -94,7 +95,7 @@ func (s *Server) create(ctx context.Context) error {
 	}
 	// Another process may take the port between finding and using it.
 	for range 3 {
-		if s.port, err = freePort(); err != nil {
+		if s.port, err = freePort(ctx); err != nil {
 			return err
 		}
 		if err = s.start(ctx); err == nil {
@@ -198,8 +199,8 @@ func credential() (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func freePort(ctx context.Context) (int, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
 	}

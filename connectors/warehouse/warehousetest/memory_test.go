@@ -55,7 +55,7 @@ func TestRowsFail(t *testing.T) {
 		t.Fatalf("Fill = %v with %d rows, want 2 rows", err, b.Len())
 	}
 	b.Reset()
-	if err := rows.Fill(t.Context(), b); err != rows.Fail {
+	if err := rows.Fill(t.Context(), b); !errors.Is(err, rows.Fail) {
 		t.Errorf("Fill = %v, want the fault", err)
 	}
 }

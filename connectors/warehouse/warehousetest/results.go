@@ -174,11 +174,11 @@ func (h *Harness) errors(t *testing.T) {
 		})
 	}
 	schema := h.schema(t, src)
-	_, err := warehouse.NewReader(h.Driver, schema, warehouse.ReadSpec{Source: src, Cursor: "nmae"})
+	_, err := warehouse.NewReader(h.Driver, schema, warehouse.ReadSpec{Source: src, Cursor: "nam"})
 	wantClass(t, err, warehouse.ClassSchema)
 	var e *warehouse.Error
 	if errors.As(err, &e) && !strings.Contains(e.Hint, "name") {
-		t.Errorf("hint for column nmae = %q, want name suggested", e.Hint)
+		t.Errorf("hint for column nam = %q, want name suggested", e.Hint)
 	}
 	_, err = warehouse.NewReader(h.Driver, schema, warehouse.ReadSpec{Source: src, Cursor: "name"})
 	wantClass(t, err, warehouse.ClassSchema)

@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -25,11 +26,11 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string) error {
+func run(ctx context.Context, args []string) (err error) {
 	if len(args) > 0 {
 		switch args[0] { // processes of their own, so that their CPU is not counted as the worker's
 		case "sink":
-			return sink(args[1:])
+			return sink(ctx, args[1:])
 		case "floor":
 			return floor(ctx, args[1:])
 		case "copy":
@@ -50,7 +51,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer b.close()
+	defer func() { err = errors.Join(err, b.close()) }()
 	figures, err := b.all(ctx)
 	if err != nil {
 		return err

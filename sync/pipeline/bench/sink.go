@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -11,13 +12,13 @@ import (
 )
 
 // sink is a Mixpanel that takes everything and looks at nothing.
-func sink(args []string) error {
+func sink(ctx context.Context, args []string) error {
 	f := flag.NewFlagSet("sink", flag.ContinueOnError)
 	latency := f.Duration("latency", 0, "before each answer")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func newBench(ctx context.Context, o options) (_ *bench, err error) {
 	b := &bench{options: o}
 	defer func() {
 		if err != nil {
-			b.close()
+			err = errors.Join(err, b.close())
 		}
 	}()
 	if b.dir, err = os.MkdirTemp("", "mixsync-bench-"); err != nil {
@@ -52,11 +52,12 @@ func newBench(ctx context.Context, o options) (_ *bench, err error) {
 	return b, b.fill(ctx, "usage", b.rows)
 }
 
-func (b *bench) close() {
+func (b *bench) close() error {
+	var err error
 	if b.server != nil {
-		b.server.Stop()
+		err = b.server.Stop()
 	}
-	os.RemoveAll(b.dir)
+	return errors.Join(err, os.RemoveAll(b.dir))
 }
 
 // fill makes a table of 13 columns whose records are about 500 bytes: rows a
