@@ -208,7 +208,7 @@ func (c *compiler) groupKeys(owner map[string]string) {
 		if ok || slices.ContainsFunc(s.Properties.Constants, func(k Constant) bool { return k.Name == key }) {
 			continue
 		}
-		hint := Suggest(key, c.schema.Names())
+		hint := warehouse.Suggest(key, c.schema.Names())
 		if col := c.schema.Index(key); col >= 0 {
 			switch name := c.schema.Fields[col].Name; {
 			case c.used[col]:

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/mixsync/mixsync/connectors/warehouse"
 )
 
 // column finds a column by name and adds a fault if there is not exactly one.
@@ -28,52 +30,8 @@ func (c *compiler) column(path, name string) int {
 		c.faults.add(path, fmt.Sprintf("%q may mean column %q or %q", name, same[0], same[1]), "write the name in the letter case of the one that is meant")
 		return -1
 	}
-	c.faults.add(path, fmt.Sprintf("there is no column %q", name), Suggest(name, c.schema.Names()))
+	c.faults.add(path, fmt.Sprintf("there is no column %q", name), warehouse.Suggest(name, c.schema.Names()))
 	return -1
-}
-
-// Suggest makes a hint of what a name may have been meant to be: the nearest of
-// the names, or which there are.
-func Suggest(name string, names []string) string {
-	best, least := "", 1+max(1, len(name)/3)
-	for _, candidate := range names {
-		if d := distance(strings.ToLower(name), strings.ToLower(candidate)); d < least {
-			best, least = candidate, d
-		}
-	}
-	if best == "" {
-		return "the columns are " + abbreviate(names)
-	}
-	return fmt.Sprintf("did you mean %q?", best)
-}
-
-func abbreviate(names []string) string {
-	const most = 12
-	if len(names) > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-	}
-	return strings.Join(names, ", ")
-}
-
-// distance is the number of letters to insert, delete or change between a and b.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			d := diagonal
-			if a[i] != b[j] {
-				d++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(d, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // match reports whether a name is what a glob describes: * is any text, ? any one

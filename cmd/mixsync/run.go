@@ -81,11 +81,11 @@ func (a *app) run(ctx context.Context, o runOptions) error {
 		return usageError("--resync sends everything again; with --start or --end leave it out")
 	}
 	if o.maxRejects != "" {
-		t, err := runner.ParseThreshold(o.maxRejects)
+		t, err := configs.ParseThreshold(o.maxRejects)
 		if err != nil {
-			return usageError("--max-rejects: %v", err)
+			return usageError("--max-rejects: %q is neither a share such as 1%% nor a number of rows: %v", o.maxRejects, err)
 		}
-		o.MaxRejects = &t
+		o.MaxRejects = (*runner.Threshold)(&t)
 	}
 	// What a run holds is buffers that go round, and it makes little garbage:
 	// collecting twice as often costs next to nothing and keeps the peak down.

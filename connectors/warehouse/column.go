@@ -1,6 +1,9 @@
 package warehouse
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 func checkCursor(f Field) error {
 	if f.Kind.IsCursor() {
@@ -11,25 +14,33 @@ func checkCursor(f Field) error {
 }
 
 func missingColumn(role, name string, src Source, s *Schema) error {
-	hint := "its columns are " + strings.Join(s.Names(), ", ")
-	if near := closest(name, s.Names()); near != "" {
-		hint = "did you mean " + near + "?"
-	}
-	return Errorf(ClassSchema, hint, "%s has no column %q, named as %s", src, name, role)
+	return Errorf(ClassSchema, Suggest(name, s.Names()), "%s has no column %q, named as %s", src, name, role)
 }
 
-// closest returns the candidate that is few edits away from name, or "".
-func closest(name string, candidates []string) string {
-	best, bestDistance := "", max(2, len(name)/3)+1
-	for _, c := range candidates {
-		if d := distance(strings.ToLower(name), strings.ToLower(c)); d < bestDistance {
-			best, bestDistance = c, d
+// Suggest makes a hint of what a name may have been meant to be: the nearest of
+// the names, or which there are.
+func Suggest(name string, names []string) string {
+	best, least := "", 1+max(1, len(name)/3)
+	for _, candidate := range names {
+		if d := distance(strings.ToLower(name), strings.ToLower(candidate)); d < least {
+			best, least = candidate, d
 		}
 	}
-	return best
+	if best == "" {
+		return "the columns are " + abbreviate(names)
+	}
+	return fmt.Sprintf("did you mean %q?", best)
 }
 
-// distance is the number of bytes to insert, delete or replace to get from a to b.
+func abbreviate(names []string) string {
+	const most = 12
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}
+
+// distance is the number of letters to insert, delete or change between a and b.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -39,12 +50,12 @@ func distance(a, b string) int {
 		diagonal := row[0]
 		row[0] = i + 1
 		for j := range len(b) {
-			replaced := diagonal
+			d := diagonal
 			if a[i] != b[j] {
-				replaced++
+				d++
 			}
 			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+			row[j+1] = min(d, row[j]+1, row[j+1]+1)
 		}
 	}
 	return row[len(b)]

@@ -248,11 +248,11 @@ func TestNewReaderRefuses(t *testing.T) {
 		class     warehouse.Class
 		err, hint string
 	}{
-		"missing cursor":     {warehouse.ReadSpec{Cursor: "att"}, warehouse.ClassSchema, `no column "att"`, "did you mean at?"},
+		"missing cursor":     {warehouse.ReadSpec{Cursor: "att"}, warehouse.ClassSchema, `no column "att"`, "did you mean \"at\"?"},
 		"unlike any":         {warehouse.ReadSpec{Keys: []string{"something_else"}}, warehouse.ClassSchema, `"something_else"`, "at, id, doc"},
 		"text as cursor":     {warehouse.ReadSpec{Cursor: "id"}, warehouse.ClassSchema, `"id" has type text`, "timestamp, date or integer"},
 		"json as key":        {warehouse.ReadSpec{Keys: []string{"doc"}}, warehouse.ClassSchema, `"doc" has type json`, "sorts"},
-		"missing filter":     {warehouse.ReadSpec{Where: map[string]string{"iid": "1"}}, warehouse.ClassSchema, `"iid"`, "did you mean id?"},
+		"missing filter":     {warehouse.ReadSpec{Where: map[string]string{"iid": "1"}}, warehouse.ClassSchema, `"iid"`, "did you mean \"id\"?"},
 		"bounds, no cursor":  {warehouse.ReadSpec{From: &one}, warehouse.ClassConfig, "bounds", "cursor column"},
 		"position, no keys":  {warehouse.ReadSpec{Cursor: "at", After: &warehouse.Position{Cursor: &one}}, warehouse.ClassConfig, "no order", "start"},
 		"another's position": {warehouse.ReadSpec{Cursor: "at", Keys: []string{"id"}, After: &warehouse.Position{Cursor: &one}}, warehouse.ClassConfig, "does not fit", "start"},

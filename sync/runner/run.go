@@ -201,7 +201,7 @@ func (w *work) checkCursor(c *Cursor) mapping.Faults {
 	w.cursor = w.schema.Index(c.Column)
 	if w.cursor < 0 {
 		return mapping.Faults{{Path: "cursor.column", Message: fmt.Sprintf("no column %q in the source", c.Column),
-			Hint: mapping.Suggest(c.Column, w.schema.Names())}}
+			Hint: warehouse.Suggest(c.Column, w.schema.Names())}}
 	}
 	f := w.schema.Fields[w.cursor]
 	if !f.Kind.IsCursor() {

@@ -1,9 +1,7 @@
 package runner
 
 import (
-	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
@@ -73,22 +71,6 @@ func (t Threshold) String() string {
 		return strconv.FormatFloat(t.Percent, 'f', -1, 64) + "%"
 	}
 	return strconv.FormatInt(t.Count, 10)
-}
-
-// ParseThreshold reads "1%" or "100".
-func ParseThreshold(s string) (Threshold, error) {
-	if p, ok := strings.CutSuffix(s, "%"); ok {
-		f, err := strconv.ParseFloat(strings.TrimSpace(p), 64)
-		if err != nil || f < 0 || f > 100 {
-			return Threshold{}, fmt.Errorf("%q is not a share between 0%% and 100%%", s)
-		}
-		return Threshold{Percent: f, IsPercent: true}, nil
-	}
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < 0 {
-		return Threshold{}, fmt.Errorf("%q is neither a share such as 1%% nor a number of rows", s)
-	}
-	return Threshold{Count: n}, nil
 }
 
 // Options is what one invocation asks of a run.

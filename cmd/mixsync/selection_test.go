@@ -1,0 +1,55 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/robfig/cron/v3"
+
+	"github.com/mixsync/mixsync/sync/checkpoint"
+)
+
+func TestIsDue(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 22, 12, 7, 0, 0, time.UTC)
+	run := func(status string, ago time.Duration) *checkpoint.Run {
+		at := now.Add(-ago)
+		return &checkpoint.Run{Kind: checkpoint.Incremental, Status: status, StartedAt: at, FinishedAt: &at}
+	}
+	ofKind := func(kind string, r *checkpoint.Run) *checkpoint.Run {
+		r.Kind = kind
+		return r
+	}
+	good, partial, failed, interrupted := checkpoint.Succeeded, checkpoint.Partial, checkpoint.Failed, checkpoint.Interrupted
+	tests := []struct {
+		name string
+		runs []*checkpoint.Run // newest first
+		want bool
+	}{
+		{"never ran", nil, true},
+		{"ran since the last quarter", []*checkpoint.Run{run(good, 5*time.Minute)}, false},
+		{"filed rejects since", []*checkpoint.Run{run(partial, 5*time.Minute)}, false},
+		{"ran before the last quarter", []*checkpoint.Run{run(good, 8*time.Minute)}, true},
+		{"a resync is a run", []*checkpoint.Run{ofKind(checkpoint.Resync, run(good, 5*time.Minute)), run(good, time.Hour)}, false},
+		{"a range is none", []*checkpoint.Run{ofKind(checkpoint.Range, run(good, 5*time.Minute)), run(good, time.Hour)}, true},
+		{"failed just now", []*checkpoint.Run{run(failed, 30*time.Second), run(good, time.Hour)}, false},
+		{"failed a minute ago", []*checkpoint.Run{run(failed, time.Minute), run(good, time.Hour)}, true},
+		{"failed twice", []*checkpoint.Run{run(failed, 90*time.Second), run(failed, 4*time.Minute), run(good, time.Hour)}, false},
+		{"failed twice, two minutes ago", []*checkpoint.Run{run(failed, 2*time.Minute), run(failed, 4*time.Minute), run(good, time.Hour)}, true},
+		{"failed ever and just now", []*checkpoint.Run{run(failed, 30*time.Second)}, false},
+		{"failed for hours", []*checkpoint.Run{run(failed, 50*time.Minute), run(failed, 2*time.Hour), run(failed, 3*time.Hour), run(failed, 4*time.Hour),
+			run(failed, 5*time.Hour), run(failed, 6*time.Hour), run(failed, 7*time.Hour), run(failed, 8*time.Hour)}, false},
+		{"failed for hours, an hour ago", []*checkpoint.Run{run(failed, time.Hour), run(failed, 2*time.Hour), run(failed, 3*time.Hour), run(failed, 4*time.Hour),
+			run(failed, 5*time.Hour), run(failed, 6*time.Hour), run(failed, 7*time.Hour), run(failed, 8*time.Hour)}, true},
+		{"interrupted", []*checkpoint.Run{run(interrupted, time.Minute), run(good, 8*time.Minute)}, true},
+	}
+	schedule, err := cron.ParseStandard("*/15 * * * *")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range tests {
+		if got := isDue(schedule, time.UTC, tt.runs, now); got != tt.want {
+			t.Errorf("%s: isDue = %t, want %t", tt.name, got, tt.want)
+		}
+	}
+}
