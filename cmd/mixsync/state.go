@@ -77,7 +77,23 @@ type markRow struct {
 	UpdatedAt   *time.Time      `json:"updated_at"`
 }
 
-func (a *app) stateShow(ctx context.Context, sel *selection) error {
+func newMarkRow(x *checkpoint.Target) markRow {
+	row := markRow{Sync: x.Sync, Project: x.Project, Fingerprint: x.Fingerprint}
+	if x.Mark != nil {
+		row.Mark = &x.Mark.Text
+	}
+	if len(x.Fingerprint) == 0 {
+		row.Fingerprint = json.RawMessage("null")
+	}
+	if !x.UpdatedAt.IsZero() {
+		row.UpdatedAt = &x.UpdatedAt
+	}
+	return row
+}
+
+// inState calls fn with what the state has of each selected target: what a new
+// one has, and a nil store, where nothing has run so far.
+func (a *app) inState(ctx context.Context, sel *selection, fn func(*checkpoint.Store, *checkpoint.Target) error) error {
 	file, err := a.load(true)
 	if err != nil {
 		return err
@@ -90,28 +106,31 @@ func (a *app) stateShow(ctx context.Context, sel *selection) error {
 	if err != nil {
 		return err
 	}
-	rows := []markRow{}
 	if store != nil {
 		defer store.Close()
 	}
 	for _, t := range targets {
-		row := markRow{Sync: t.sync.Name, Project: t.project.Name, Fingerprint: json.RawMessage("null")}
+		x := &checkpoint.Target{Sync: t.sync.Name, Project: t.project.Name}
 		if store != nil {
-			x, err := store.Target(ctx, t.sync.Name, t.project.Name)
-			if err != nil {
+			if x, err = store.Target(ctx, t.sync.Name, t.project.Name); err != nil {
 				return err
 			}
-			if x.Mark != nil {
-				row.Mark = &x.Mark.Text
-			}
-			if len(x.Fingerprint) > 0 {
-				row.Fingerprint = x.Fingerprint
-			}
-			if !x.UpdatedAt.IsZero() {
-				row.UpdatedAt = &x.UpdatedAt
-			}
 		}
-		rows = append(rows, row)
+		if err := fn(store, x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) stateShow(ctx context.Context, sel *selection) error {
+	rows := []markRow{}
+	err := a.inState(ctx, sel, func(_ *checkpoint.Store, x *checkpoint.Target) error {
+		rows = append(rows, newMarkRow(x))
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if a.json() {
 		a.printJSON(map[string]any{"command": a.command, "ok": true, "syncs": rows})

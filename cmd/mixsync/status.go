@@ -72,31 +72,20 @@ func newRunRow(r *checkpoint.Run) runRow {
 }
 
 func (a *app) status(ctx context.Context, sel *selection, withRuns bool, limit int) error {
-	file, err := a.load(true)
-	if err != nil {
-		return err
-	}
-	targets, err := sel.choose(file)
-	if err != nil {
-		return err
-	}
-	store, err := a.openState(ctx, file, checkpoint.Options{ReadOnly: true})
-	if err != nil {
-		return err
-	}
-	if store != nil {
-		defer store.Close()
+	if !withRuns {
+		limit = 1
 	}
 	rows := []*statusRow{}
-	for _, t := range targets {
-		row := &statusRow{markRow: markRow{Sync: t.sync.Name, Project: t.project.Name, Fingerprint: json.RawMessage("null")}, Rejects: map[string]int64{}}
+	err := a.inState(ctx, sel, func(store *checkpoint.Store, x *checkpoint.Target) error {
+		row := &statusRow{markRow: newMarkRow(x), Rejects: map[string]int64{}}
 		rows = append(rows, row)
-		if store == nil {
-			continue
+		if x.ID == 0 {
+			return nil
 		}
-		if err := a.fillStatus(ctx, store, row, withRuns, limit); err != nil {
-			return err
-		}
+		return row.fill(ctx, store, x, withRuns, limit)
+	})
+	if err != nil {
+		return err
 	}
 	if a.json() {
 		a.printJSON(map[string]any{"command": a.command, "ok": true, "syncs": rows})
@@ -129,20 +118,10 @@ func (a *app) status(ctx context.Context, sel *selection, withRuns bool, limit i
 	return nil
 }
 
-func (a *app) fillStatus(ctx context.Context, store *checkpoint.Store, row *statusRow, withRuns bool, limit int) error {
-	x, err := store.Target(ctx, row.Sync, row.Project)
-	if err != nil || x.ID == 0 {
-		return err
-	}
-	if m := x.Mark; m != nil {
-		row.Mark = &m.Text
-		row.Lag = lagOf(m, time.Now())
-	}
-	if len(x.Fingerprint) > 0 {
-		row.Fingerprint = x.Fingerprint
-	}
-	if !x.UpdatedAt.IsZero() {
-		row.UpdatedAt = &x.UpdatedAt
+// fill adds what the state has besides of a target: its rejects and last runs.
+func (row *statusRow) fill(ctx context.Context, store *checkpoint.Store, x *checkpoint.Target, withRuns bool, limit int) error {
+	if x.Mark != nil {
+		row.Lag = lagOf(x.Mark, time.Now())
 	}
 	counts, err := store.RejectCounts(ctx)
 	if err != nil {
@@ -153,9 +132,6 @@ func (a *app) fillStatus(ctx context.Context, store *checkpoint.Store, row *stat
 			row.Rejects[c.Code] = c.N
 			row.OpenRejects += c.N
 		}
-	}
-	if !withRuns {
-		limit = 1
 	}
 	runs, err := store.Runs(ctx, checkpoint.RunFilter{TargetID: x.ID, Limit: limit})
 	if err != nil {
