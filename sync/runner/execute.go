@@ -28,7 +28,7 @@ func (w *work) execute(ctx context.Context, run *checkpoint.Run) error {
 		w.report.Slices.Done++
 	}
 	stats := w.plan.Stats()
-	w.report.Omitted, w.report.Truncated, w.report.Replaced = stats.NonFinite, stats.Truncated, stats.Replaced
+	w.report.Omitted, w.report.Truncated, w.report.Replaced = stats.NonFinite+stats.Misfits, stats.Truncated, stats.Replaced
 	if w.opts.passing() {
 		return err
 	}

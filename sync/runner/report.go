@@ -29,11 +29,11 @@ type Report struct {
 	checkpoint.Counts
 	Slices     Slices    `json:"slices"`
 	Mark       Marks     `json:"mark"`
-	Resumed    bool      `json:"resumed"` // an unfinished window was finished first
-	Deleted    int64     `json:"deleted"` // profiles whose rows are gone (mirror with on_delete: delete)
-	Omitted    int       `json:"omitted_values"`
-	Truncated  int       `json:"truncated_values"`
-	Replaced   int       `json:"replaced_values"`
+	Resumed    bool      `json:"resumed"`          // an unfinished window was finished first
+	Deleted    int64     `json:"deleted"`          // profiles whose rows are gone (mirror with on_delete: delete)
+	Omitted    int       `json:"omitted_values"`   // NaN, infinite, or not of the type that was asked for
+	Truncated  int       `json:"truncated_values"` // cut to Mixpanel's limit
+	Replaced   int       `json:"replaced_values"`  // with invalid UTF-8 mended
 	StartedAt  time.Time `json:"started_at"`
 	FinishedAt time.Time `json:"finished_at"`
 	Error      *Error    `json:"error"`
