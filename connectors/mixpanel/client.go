@@ -123,7 +123,10 @@ func (c *Client) Send(ctx context.Context, p *Payload) Outcome {
 
 	x := exchange{template: c.requests[p.Endpoint], gate: c.beforeWrite}
 	if p.Endpoint == Events {
-		x.parts[0] = c.pools.compress(s, p.Body)
+		var err error
+		if x.parts[0], err = c.pools.compress(ctx, s, p.Body); err != nil {
+			return Outcome{Verdict: Retry, Err: err}
+		}
 	} else {
 		x.parts = [3][]byte{openList, p.Body[:len(p.Body)-1], closeList}
 	}

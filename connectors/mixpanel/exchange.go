@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"runtime"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
@@ -26,33 +27,39 @@ type scratch struct {
 	answer bytes.Buffer
 }
 
-// pools are shared by all attempts. Compressors, at a megabyte each, have their
-// own: they are needed while a processor is busy with one, not while an answer
-// is on its way, so few of them serve many senders.
+// pools are shared by all attempts. Compressors, at a megabyte each, are as many
+// as there are processors to be busy with one: more would be memory without speed,
+// since a sender that was set aside in the middle keeps hold of its own.
 type pools struct {
 	scratch sync.Pool // of *scratch
-	gzip    sync.Pool // of *gzip.Writer
+	gzip    chan *gzip.Writer
 }
 
 func newPools(level int) *pools {
-	p := &pools{}
+	p := &pools{gzip: make(chan *gzip.Writer, runtime.GOMAXPROCS(0))}
 	p.scratch.New = func() any { return &scratch{} }
-	p.gzip.New = func() any {
-		z, _ := gzip.NewWriterLevel(io.Discard, level) // the level has been checked
-		return z
+	for range cap(p.gzip) {
+		z, _ := gzip.NewWriterLevel(io.Discard, level) // the level has been checked; tables come with the first use
+		p.gzip <- z
 	}
 	return p
 }
 
-// compress returns body zipped; the result lives as long as s.
-func (p *pools) compress(s *scratch, body []byte) []byte {
-	z := p.gzip.Get().(*gzip.Writer)
-	defer p.gzip.Put(z)
+// compress returns body zipped; the result lives as long as s. It waits for a
+// compressor, and gives up with the context.
+func (p *pools) compress(ctx context.Context, s *scratch, body []byte) ([]byte, error) {
+	var z *gzip.Writer
+	select {
+	case z = <-p.gzip:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { p.gzip <- z }()
 	s.zipped.Reset()
 	z.Reset(&s.zipped)
 	_, _ = z.Write(body) // a buffer takes everything
 	_ = z.Close()
-	return s.zipped.Bytes()
+	return s.zipped.Bytes(), nil
 }
 
 func (p *pools) get() *scratch { return p.scratch.Get().(*scratch) }
