@@ -88,8 +88,8 @@ func (a *app) run(ctx context.Context, o runOptions) error {
 		o.MaxRejects = (*runner.Threshold)(&t)
 	}
 	// What a run holds is buffers that go round, and it makes little garbage:
-	// collecting twice as often costs next to nothing and keeps the peak down.
-	debug.SetGCPercent(50)
+	// collecting three times as often costs next to nothing and keeps the peak down.
+	debug.SetGCPercent(30)
 	file, err := a.load(false)
 	if err != nil {
 		return err
