@@ -400,3 +400,45 @@ func (s haltAfter) Send(ctx context.Context, p *mixpanel.Payload) mixpanel.Outco
 		return s.world.Send(ctx, p)
 	}
 }
+
+// refusing is a Mixpanel that refuses every batch without saying why.
+type refusing struct{ *world }
+
+func (r refusing) Send(_ context.Context, p *mixpanel.Payload) mixpanel.Outcome {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sends++
+	if p.Len() > 1 {
+		return mixpanel.Outcome{Verdict: mixpanel.Bisect, Err: errInjected}
+	}
+	_, id := parse(r.t, p.Record(0))
+	r.attempts[strconv.Itoa(id)]++
+	return mixpanel.Outcome{Verdict: mixpanel.Settled, Refused: []mixpanel.Refusal{{}}}
+}
+
+// A batch that is wrong throughout is given up when the rejects are too many,
+// not bisected to its last record.
+func TestBisectionIsJudged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		w.rows, w.batch, w.perRequest, w.senders, w.lanes, w.skip = 1000, 1000, 1000, 1, 0, 0
+		w.failRead, w.failSend, w.failSave, w.stopAt = -1, -1, -1, -1
+		run := w.run()
+		run.Sink, run.Limits.Bytes = refusing{w}, 1<<20
+		run.Judge = func() error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if len(w.attempts) >= 10 {
+				return errInjected
+			}
+			return nil
+		}
+		if err := run.Do(t.Context()); !errors.Is(err, errInjected) {
+			t.Fatalf("Do() = %v, want %v", err, errInjected)
+		}
+		if w.sends > 60 || w.saved != 0 {
+			t.Errorf("%d requests and %d rows saved, want few and none", w.sends, w.saved)
+		}
+	})
+}

@@ -103,6 +103,10 @@ type Run struct {
 	Senders  int             // goroutines that send, 1 and up
 	Every    time.Duration   // how often progress is saved; zero: once a second
 	Hooks    Hooks
+	// Judge, if set, is asked between the parts of a batch that was refused
+	// whole: its error ends the run. Finding the culprits of a batch that is
+	// wrong throughout would take as many requests as it has records.
+	Judge func() error
 	// Stop, when closed, ends the reading; what has been read is still
 	// delivered and saved, and Do returns ErrStopped.
 	Stop <-chan struct{}

@@ -129,7 +129,11 @@ func (p *pass) deliverParts(ctx context.Context, x *payload, i, j, limit int) er
 		if err := p.deliver(ctx, x, i, end); err != nil {
 			return err
 		}
-		i = end
+		if i = end; p.Judge != nil {
+			if err := p.Judge(); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -162,6 +162,7 @@ func (a *attempt) pipe(ctx context.Context, source pipeline.Source, schema *ware
 	run := &pipeline.Run{
 		Source: source, Schema: schema, Encoder: e, Journal: j, Pacer: a.Pacer, Senders: a.Senders, Stop: a.Stop,
 		Endpoint: endpoint(a.sync.Spec.Type),
+		Judge:    func() error { return a.encoder.judge.verdict(false) },
 		Hooks:    pipeline.Hooks{Read: a.live.read, Attempt: a.live.attempt, Saved: a.live.saved},
 	}
 	if a.opts.DryRun {
