@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -53,6 +54,15 @@ another run, 5 rejects were filed (with --strict-exit), 130/143 interrupted.`,
   mixsync run usage --dry-run`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.names = args
+			// An empty variable of a script must not make it another run.
+			for _, name := range []string{"start", "end", "max-rejects"} {
+				if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
+					return usage(cmd, "--%s is empty", name)
+				}
+			}
+			if cmd.Flags().Changed("limit") && o.Limit < 1 {
+				return usage(cmd, "--limit is a number of rows from 1 on, not %d", o.Limit)
+			}
 			return a.run(cmd.Context(), o)
 		},
 		ValidArgsFunction: a.completeSyncs,
@@ -74,9 +84,6 @@ another run, 5 rejects were filed (with --strict-exit), 130/143 interrupted.`,
 }
 
 func (a *app) run(ctx context.Context, o runOptions) error {
-	if o.Limit < 0 {
-		return usageError("--limit is a number of rows, not %d", o.Limit)
-	}
 	if o.Resync && (o.Start != "" || o.End != "") {
 		return usageError("--resync sends everything again; with --start or --end leave it out")
 	}
@@ -108,10 +115,13 @@ func (a *app) run(ctx context.Context, o runOptions) error {
 	if store != nil {
 		defer store.Close()
 	}
+	var idle []*runner.Report
 	if o.due {
-		if targets, err = due(ctx, store, targets, time.Now()); err != nil {
+		selected := targets
+		if targets, err = due(ctx, store, selected, time.Now()); err != nil {
 			return err
 		}
+		idle = notDue(selected, targets)
 	}
 	w := a.wiring(file)
 	defer w.close()
@@ -120,7 +130,20 @@ func (a *app) run(ctx context.Context, o runOptions) error {
 			a.log.Info("resync: every row is read and sent again; the mark stays where it is until it is done", "sync", t.sync.Name, "project", t.project.Name)
 		}
 	}
-	return a.report(a.runAll(stop, w, store, targets, o.Options), o, stop)
+	return a.report(append(a.runAll(stop, w, store, targets, o.Options), idle...), o, stop)
+}
+
+// notDue reports on the selected targets whose schedule has not come round.
+func notDue(selected, due []target) []*runner.Report {
+	var list []*runner.Report
+	now := time.Now().UTC()
+	for _, t := range selected {
+		if !slices.Contains(due, t) {
+			list = append(list, &runner.Report{Sync: t.sync.Name, Project: t.project.Name, Mode: string(t.sync.Mode), Status: runner.Skipped,
+				StartedAt: now, FinishedAt: now, Counts: checkpoint.Counts{RejectCounts: map[string]int64{}}, Notes: []string{"not due"}})
+		}
+	}
+	return list
 }
 
 // runAll runs the targets, a few at a time, and reports in their order.
@@ -169,9 +192,11 @@ func (a *app) runOne(stop *stopper, w *wiring, store *checkpoint.Store, live *wa
 // report shows what the runs did and picks the exit code.
 func (a *app) report(reports []*runner.Report, o runOptions, stop *stopper) error {
 	code := exitDone
-	held := 0
+	held, idle := 0, 0 // idle: nothing was due
 	for _, r := range reports {
 		switch {
+		case r.Status == runner.Skipped && r.Error == nil:
+			idle++
 		case r.Status == runner.Interrupted:
 			code = worst(code, stop.exitCode())
 		case r.Status == runner.Skipped && r.Error != nil:
@@ -182,7 +207,7 @@ func (a *app) report(reports []*runner.Report, o runOptions, stop *stopper) erro
 			code = worst(code, exitRejects)
 		}
 	}
-	if held > 0 && held == len(reports) {
+	if held > 0 && held == len(reports)-idle {
 		code = worst(code, exitHeld)
 	}
 	ok := code == exitDone || code == exitRejects
@@ -202,6 +227,7 @@ func (a *app) report(reports []*runner.Report, o runOptions, stop *stopper) erro
 }
 
 func (a *app) printReports(reports []*runner.Report, code int) {
+	reports = slices.DeleteFunc(slices.Clone(reports), func(r *runner.Report) bool { return r.Status == runner.Skipped && r.Error == nil })
 	if len(reports) == 0 {
 		fmt.Fprintln(a.stdout, "no sync is due")
 		return
