@@ -77,7 +77,6 @@ func wantFenced(t *testing.T, s *checkpoint.Store, l *checkpoint.Lease, r *check
 		"Save":         l.Save(ctx, r, progress(0)),
 		"Finish":       l.Finish(ctx, r, checkpoint.Outcome{Status: checkpoint.Succeeded, Mark: &checkpoint.Mark{Kind: warehouse.Int, Text: "1"}}),
 		"Abandon":      l.Abandon(ctx, r.ID, nil),
-		"TouchHashes":  l.TouchHashes(ctx, r, []uint64{1}),
 		"ForgetHashes": l.ForgetHashes(ctx, []uint64{1}),
 		"ClearHashes":  l.ClearHashes(ctx),
 		"SetMark":      s.SetMark(ctx, l, nil),

@@ -65,12 +65,10 @@ func addHashes(ctx context.Context, tx *sql.Tx, target, run int64, hashes []Hash
 	return nil
 }
 
-// TouchHashes notes that a run has read rows that had not changed.
-func (l *Lease) TouchHashes(ctx context.Context, r *Run, keys []uint64) error {
-	return l.fenced(ctx, "touch row hashes", func(tx *sql.Tx) error {
-		return eachIn(ctx, tx, `UPDATE hashes SET seen = ? WHERE target_id = ? AND key IN %`,
-			[]any{r.Seq, l.target.ID}, slices.Sorted(slices.Values(keys)))
-	})
+// seeHashes notes that a run has read rows that had not changed.
+func seeHashes(ctx context.Context, tx *sql.Tx, target, run int64, keys []uint64) error {
+	return eachIn(ctx, tx, `UPDATE hashes SET seen = ? WHERE target_id = ? AND key IN %`,
+		[]any{run, target}, slices.Sorted(slices.Values(keys)))
 }
 
 // Unseen returns up to limit row hashes that a run has not seen, in order of

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/mixsync/mixsync/connectors/warehouse"
 )
 
 var update = flag.Bool("update", false, "rewrite the goldens in testdata")
@@ -299,5 +301,44 @@ func TestRunsAreForgotten(t *testing.T) {
 	slices.Sort(seqs)
 	if seqs[0] != old.Seq || seqs[1] != 7 || seqs[keepRuns] != r.Seq {
 		t.Errorf("the runs left are %d, %d … %d", seqs[0], seqs[1], seqs[keepRuns])
+	}
+}
+
+// A position never passes rows that are not known to be there: a run that was
+// killed in between would take their profiles for gone, and delete them.
+func TestSeenIsSavedWithThePosition(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s, err := Open(ctx, "sqlite::memory:", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	target, err := s.Target(ctx, "users", "prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := s.Acquire(ctx, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Release()
+	r := &Run{Kind: Incremental}
+	if err := l.Begin(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Save(ctx, r, Progress{Hashes: []HashEntry{{Key: 1, Hash: 1, Ident: "a"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.w.ExecContext(ctx, `CREATE TRIGGER broken BEFORE UPDATE OF seen ON hashes BEGIN SELECT RAISE(ABORT, 'injected'); END`); err != nil {
+		t.Fatal(err)
+	}
+	key := "k"
+	if err := l.Save(ctx, r, Progress{Position: &warehouse.Position{Keys: []*string{&key}}, Seen: []uint64{1}}); err == nil {
+		t.Fatal("Save succeeded although the rows seen could not be kept")
+	}
+	got, err := s.Run(ctx, r.ID)
+	if err != nil || got.Position != nil {
+		t.Errorf("position = %v, %v, want none", got.Position, err)
 	}
 }

@@ -146,6 +146,9 @@ type Progress struct {
 	Counts   Counts              // totals over all attempts, absolute
 	Ledger   []Entry
 	Hashes   []HashEntry
+	// Seen are rows that have not changed, by key: a mirror must know, no later
+	// than it passes them, that they are not gone.
+	Seen     []uint64
 	Rejects  []Reject
 	Resolved []uint64 // key hashes whose open rejects are settled: the row was accepted
 }

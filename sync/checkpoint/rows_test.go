@@ -39,7 +39,7 @@ func TestHashes(t *testing.T) {
 
 		// The second run sees key 0 unchanged and files key 1; the rest is gone.
 		r = begin(t, l, checkpoint.Incremental)
-		must(t, l.TouchHashes(ctx, r, []uint64{0, 77}))
+		must(t, l.Save(ctx, r, checkpoint.Progress{Seen: []uint64{0, 77}}))
 		must(t, l.Save(ctx, r, checkpoint.Progress{Hashes: []checkpoint.HashEntry{{Key: 1, Hash: 12, Filed: true}}}))
 		hashes(map[uint64]uint64{0: 10, 1: 12, 1 << 63: 1<<64 - 1, 1<<64 - 1: 1})
 		var gone []checkpoint.HashEntry
@@ -104,7 +104,7 @@ func TestManyKeys(t *testing.T) {
 			if err != nil || len(got) != want || len(open) != want {
 				t.Errorf("%d hashes, %d rejects, %v, want %d", len(got), len(open), err, want)
 			}
-			must(t, l.TouchHashes(ctx, r, keys))
+			must(t, l.Save(ctx, r, checkpoint.Progress{Seen: keys}))
 			must(t, l.ForgetHashes(ctx, keys))
 			must(t, l.Save(ctx, r, checkpoint.Progress{Resolved: keys}))
 		}

@@ -136,6 +136,9 @@ func (l *Lease) Save(ctx context.Context, r *Run, p Progress) error {
 		if err := addHashes(ctx, tx, l.target.ID, r.Seq, p.Hashes); err != nil {
 			return err
 		}
+		if err := seeHashes(ctx, tx, l.target.ID, r.Seq, p.Seen); err != nil {
+			return err
+		}
 		// Resolved first: a row may be refused again after it was accepted.
 		if err := eachIn(ctx, tx, `DELETE FROM rejects WHERE target_id = ? AND key_hash IN %`, []any{l.target.ID}, p.Resolved); err != nil {
 			return err

@@ -22,7 +22,6 @@ type journal struct {
 	kind    warehouse.Kind      // of the cursor
 
 	pending checkpoint.Progress // settled and not saved
-	seen    []uint64
 }
 
 // Settle takes over what a note has gathered, and gives its memory back.
@@ -35,7 +34,7 @@ func (j *journal) Settle(x pipeline.Note) {
 	p.Hashes = append(p.Hashes, n.hashes...)
 	p.Rejects = append(p.Rejects, n.rejects...)
 	p.Resolved = append(p.Resolved, n.resolved...)
-	j.seen = append(j.seen, n.seen...)
+	p.Seen = append(p.Seen, n.seen...)
 	if len(n.rejects) > 0 && j.floor == nil {
 		if j.floor = n.before; j.floor == nil {
 			j.floor = &warehouse.Position{}
@@ -59,11 +58,6 @@ func (j *journal) Save(ctx context.Context, position *warehouse.Position) error 
 		if err := j.lease.Save(ctx, j.run, j.pending); err != nil {
 			return err
 		}
-		if len(j.seen) > 0 {
-			if err := j.lease.TouchHashes(ctx, j.run, j.seen); err != nil {
-				return err
-			}
-		}
 		if position != nil {
 			j.run.Position = position
 		}
@@ -71,8 +65,7 @@ func (j *journal) Save(ctx context.Context, position *warehouse.Position) error 
 	}
 	p := &j.pending
 	clear(p.Rejects) // their payloads
-	*p = checkpoint.Progress{Ledger: p.Ledger[:0], Hashes: p.Hashes[:0], Rejects: p.Rejects[:0], Resolved: p.Resolved[:0]}
-	j.seen = j.seen[:0]
+	*p = checkpoint.Progress{Ledger: p.Ledger[:0], Hashes: p.Hashes[:0], Seen: p.Seen[:0], Rejects: p.Rejects[:0], Resolved: p.Resolved[:0]}
 	return nil
 }
 
