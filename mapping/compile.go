@@ -263,10 +263,7 @@ func (c *compiler) frame() {
 }
 
 // jsonOf is a string as it stands in a record.
-func jsonOf(s string) []byte {
-	var none appendjson.Tally
-	return appendjson.String(nil, []byte(s), appendjson.NoLimit, &none)
-}
+func jsonOf(s string) []byte { return appendjson.Whole(nil, []byte(s)) }
 
 // constantJSON is a constant as it stands in a record, and its type.
 func constantJSON(v any) ([]byte, string) {

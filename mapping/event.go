@@ -60,20 +60,20 @@ func (p *Plan) appendEvent(dst []byte, b *warehouse.Batch, row int, out *Row) ([
 	dst = append(dst, `,"properties":{"time":`...)
 	dst = strconv.AppendInt(dst, ms, 10)
 	dst = append(dst, `,"distinct_id":`...)
-	dst = appendID(dst, p.derived)
+	dst = appendjson.Whole(dst, p.derived)
 	dst = append(dst, `,"$insert_id":"`...)
 	dst = append(append(dst, p.insertID...), '"')
 	count := 4
 	if w.company != nil {
-		dst = appendID(append(dst, `,"$company_id":`...), w.company)
+		dst = appendjson.Whole(append(dst, `,"$company_id":`...), w.company)
 		count++
 	}
 	if w.user != nil {
-		dst = appendID(append(dst, `,"$user_id":`...), w.user)
+		dst = appendjson.Whole(append(dst, `,"$user_id":`...), w.user)
 		count++
 	}
 	if w.device != nil {
-		dst = appendID(append(dst, `,"$device_id":`...), w.device)
+		dst = appendjson.Whole(append(dst, `,"$device_id":`...), w.device)
 		count++
 	}
 	dst = p.appendIP(dst, b, row)
@@ -81,12 +81,6 @@ func (p *Plan) appendEvent(dst []byte, b *warehouse.Batch, row int, out *Row) ([
 		return dst, rej
 	}
 	return append(dst, '}', '}'), nil
-}
-
-// appendID appends an id, which Check has found to be valid UTF-8.
-func appendID(dst, id []byte) []byte {
-	var none appendjson.Tally
-	return appendjson.String(dst, id, appendjson.NoLimit, &none)
 }
 
 // hashEvent hashes what Mixpanel deduplicates by.

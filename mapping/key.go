@@ -144,7 +144,7 @@ func (p *Plan) appendRow(dst []byte, b *warehouse.Batch, row, max int) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(appendID(dst, []byte(f.Name)), ':')
+		dst = append(appendjson.Whole(dst, []byte(f.Name)), ':')
 		enc, _ := ownEncoding(f)
 		dst = appendUpTo(dst, enc, &b.Cols[i], row, max)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
+	"github.com/mixsync/mixsync/mapping/appendjson"
 	"github.com/mixsync/mixsync/mapping/identity"
 )
 
@@ -53,10 +54,10 @@ func (p *Plan) appendProfile(dst []byte, b *warehouse.Batch, row int, out *Row) 
 // appendWhose appends the beginning of a profile record, up to its last id.
 func (p *Plan) appendWhose(dst []byte, w who) []byte {
 	dst = append(dst, p.head...)
-	dst = appendID(dst, w.group)
+	dst = appendjson.Whole(dst, w.group)
 	if len(p.middle) > 0 {
 		dst = append(dst, p.middle...)
-		dst = appendID(dst, w.company)
+		dst = appendjson.Whole(dst, w.company)
 	}
 	return append(dst, ',')
 }
@@ -146,9 +147,9 @@ func (p *Plan) Ident(b *warehouse.Batch, row int) string {
 	}
 	ident := []byte{'['}
 	if w.company != nil && p.group != nil {
-		ident = append(appendID(ident, w.company), ',')
+		ident = append(appendjson.Whole(ident, w.company), ',')
 	}
-	return string(append(appendID(ident, w.group), ']'))
+	return string(append(appendjson.Whole(ident, w.group), ']'))
 }
 
 // Delete appends the record that deletes the profile of an Ident, without a

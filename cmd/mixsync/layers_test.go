@@ -22,8 +22,8 @@ var imports = map[string][]string{
 	"mapping/appendjson":                 {},
 	"sync/pace":                          {},
 	"mapping/identity":                   {"mapping/appendjson"},
-	"connectors/postgres":                {"connectors/warehouse"},
-	"connectors/duckdb":                  {"connectors/warehouse"},
+	"connectors/postgres":                {"connectors/warehouse", "mapping/appendjson"}, // lists and objects become JSON as they are read
+	"connectors/duckdb":                  {"connectors/warehouse", "mapping/appendjson"},
 	"deploy":                             {},
 	"connectors/mixpanel/emulator":       {"connectors/mixpanel"},
 	"mapping":                            {"connectors/warehouse", "mapping/appendjson", "mapping/identity"},

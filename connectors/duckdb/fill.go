@@ -10,6 +10,7 @@ import (
 	bindings "github.com/duckdb/duckdb-go-bindings"
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
+	"github.com/mixsync/mixsync/mapping/appendjson"
 )
 
 // cell is a type with the vector that holds its values in the chunk at hand, and
@@ -24,7 +25,7 @@ type cell struct {
 func newCell(t *dtype) cell {
 	c := cell{dtype: t}
 	for _, name := range t.names {
-		c.keys = append(c.keys, append(appendString(nil, []byte(name)), ':'))
+		c.keys = append(c.keys, append(appendjson.Whole(nil, []byte(name)), ':'))
 	}
 	switch t.codec {
 	case asMap: // a list of structs of key and value

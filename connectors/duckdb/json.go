@@ -7,9 +7,9 @@ import (
 	"encoding/base64"
 	"math"
 	"strconv"
-	"unicode/utf8"
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
+	"github.com/mixsync/mixsync/mapping/appendjson"
 )
 
 // appendJSON writes a value, or null.
@@ -81,7 +81,7 @@ func (c *cell) appendPairs(dst []byte, from, count int) []byte {
 		dst = key.appendJSON(dst, from+i)
 		if dst[start] != '"' { // a number, or a nested value: its JSON is the name
 			name := bytes.Clone(dst[start:])
-			dst = appendString(dst[:start], name)
+			dst = appendjson.Whole(dst[:start], name)
 		}
 		dst = value.appendJSON(append(dst, ':'), from+i)
 	}
@@ -118,7 +118,7 @@ func (c *cell) appendLeaf(dst []byte, row int) []byte {
 	case asDouble:
 		return appendFloat(dst, values[float64](c.view)[row], 64)
 	case asText:
-		return appendString(dst, values[str](c.view)[row:][0].bytes())
+		return appendjson.Whole(dst, values[str](c.view)[row:][0].bytes())
 	case asJSON:
 		return append(dst, values[str](c.view)[row:][0].bytes()...)
 	case asBlob:
@@ -130,7 +130,7 @@ func (c *cell) appendLeaf(dst []byte, row int) []byte {
 		start := len(dst)
 		return quoteInexact(c.appendText(dst, row), start)
 	case asEnum8, asEnum16, asEnum32:
-		return appendString(dst, c.label(row))
+		return appendjson.Whole(dst, c.label(row))
 	}
 	// What is left prints nothing that JSON escapes.
 	return append(c.appendText(append(dst, '"'), row), '"')
@@ -209,24 +209,4 @@ func quoteInexact(dst []byte, start int) []byte {
 	copy(dst[start+1:], dst[start:len(dst)-2])
 	dst[start] = '"'
 	return dst
-}
-
-// appendString writes text as a JSON string; invalid UTF-8 is replaced.
-func appendString(dst, text []byte) []byte {
-	const digits = "0123456789abcdef"
-	if !utf8.Valid(text) {
-		text = bytes.ToValidUTF8(text, []byte("\uFFFD"))
-	}
-	dst = append(dst, '"')
-	for _, c := range text {
-		switch {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c < ' ':
-			dst = append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
-		default:
-			dst = append(dst, c)
-		}
-	}
-	return append(dst, '"')
 }

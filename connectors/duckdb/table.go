@@ -33,41 +33,11 @@ func quoteTable(name string) string {
 	if isFile(name) {
 		return quoteText(name)
 	}
-	parts := tableParts(name)
+	parts := warehouse.SplitName(name)
 	for i := range parts {
 		parts[i] = quote(parts[i])
 	}
 	return strings.Join(parts, ".")
-}
-
-func tableParts(name string) []string {
-	var parts []string
-	for rest := name; ; {
-		part, after, more := cutName(rest)
-		parts = append(parts, part)
-		if !more {
-			return parts
-		}
-		rest = after
-	}
-}
-
-// cutName takes the first part off a qualified name.
-func cutName(name string) (part, rest string, more bool) {
-	if quoted, ok := strings.CutPrefix(name, `"`); ok {
-		for i := 0; i < len(quoted); i++ {
-			switch {
-			case quoted[i] != '"':
-			case strings.HasPrefix(quoted[i+1:], `"`):
-				i++
-			case i+1 == len(quoted) || quoted[i+1] == '.':
-				part = strings.ReplaceAll(quoted[:i], `""`, `"`)
-				rest, more = strings.CutPrefix(quoted[i+1:], ".")
-				return part, rest, more
-			}
-		}
-	}
-	return strings.Cut(name, ".")
 }
 
 // tableSQL lists, one a row: every column in order, those that are NOT NULL, and
@@ -105,7 +75,7 @@ func (d *Driver) DescribeTable(ctx context.Context, table string) (*warehouse.Ta
 	if isFile(table) {
 		return nil, nil
 	}
-	parts := tableParts(table)
+	parts := warehouse.SplitName(table)
 	if len(parts) > 3 {
 		return nil, warehouse.Errorf(warehouse.ClassSchema, `write database.schema.table, and quote a part that holds a dot: "a.b".c`,
 			"table %q has %d parts", table, len(parts))

@@ -142,33 +142,11 @@ func quote(name string) string {
 // quoteTable quotes each part of a qualified name. Parts are taken exactly, as
 // they are spelled; one that holds a dot may be quoted as in SQL.
 func quoteTable(name string) string {
-	var parts []string
-	for rest := name; ; {
-		part, after, more := cutName(rest)
-		parts = append(parts, quote(part))
-		if !more {
-			return strings.Join(parts, ".")
-		}
-		rest = after
+	parts := warehouse.SplitName(name)
+	for i := range parts {
+		parts[i] = quote(parts[i])
 	}
-}
-
-// cutName takes the first part off a qualified name.
-func cutName(name string) (part, rest string, more bool) {
-	if quoted, ok := strings.CutPrefix(name, `"`); ok {
-		for i := 0; i < len(quoted); i++ {
-			switch {
-			case quoted[i] != '"':
-			case strings.HasPrefix(quoted[i+1:], `"`):
-				i++
-			case i+1 == len(quoted) || quoted[i+1] == '.':
-				part = strings.ReplaceAll(quoted[:i], `""`, `"`)
-				rest, more = strings.CutPrefix(quoted[i+1:], ".")
-				return part, rest, more
-			}
-		}
-	}
-	return strings.Cut(name, ".")
+	return strings.Join(parts, ".")
 }
 
 func bind(n int, f warehouse.Field) string {

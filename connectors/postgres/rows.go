@@ -122,7 +122,7 @@ func (r *rows) Fill(ctx context.Context, b *warehouse.Batch) error {
 	if r.ended {
 		return io.EOF
 	}
-	if err := r.fits(b); err != nil {
+	if err := r.schema.Fits(b); err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, r.cancel)
@@ -146,17 +146,6 @@ func (r *rows) Fill(ctx context.Context, b *warehouse.Batch) error {
 			}
 		}
 		b.EndRow()
-	}
-	return nil
-}
-
-func (r *rows) fits(b *warehouse.Batch) error {
-	ok := len(b.Cols) == len(r.types)
-	for i := 0; ok && i < len(b.Cols); i++ {
-		ok = b.Cols[i].Kind == r.types[i].kind
-	}
-	if !ok {
-		return warehouse.Errorf(warehouse.ClassSchema, "run again", "the columns of the result are not those that were described")
 	}
 	return nil
 }

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"github.com/mixsync/mixsync/mapping/appendjson"
 	"math"
 	"strconv"
-	"unicode/utf8"
 )
 
 // shape is how a type's text is to be taken apart.
@@ -111,7 +111,7 @@ func appendObject(dst, text []byte, n *node) ([]byte, bool) {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(appendString(dst, []byte(n.names[i])), ':')
+		dst = append(appendjson.Whole(dst, []byte(n.names[i])), ':')
 		if len(value) == 0 && !quoted {
 			dst = append(dst, "null"...)
 		} else if dst, ok = appendTree(dst, value, field); !ok {
@@ -176,9 +176,9 @@ func appendPairs(dst, text []byte) ([]byte, bool) {
 		if !ok {
 			return dst, false
 		}
-		dst = append(appendString(dst, key), ':')
+		dst = append(appendjson.Whole(dst, key), ':')
 		if quoted {
-			dst = appendString(dst, value)
+			dst = appendjson.Whole(dst, value)
 		} else {
 			dst = append(dst, "null"...)
 		}
@@ -212,7 +212,7 @@ func appendLeaf(dst, text []byte, n *node) ([]byte, bool) {
 			return append(dst, text...), true
 		}
 	}
-	return appendString(dst, text), true
+	return appendjson.Whole(dst, text), true
 }
 
 // appendInt8 writes an integer, as a string where a float64 would round it.
@@ -222,7 +222,7 @@ func appendInt8(dst, text []byte) ([]byte, bool) {
 		return dst, false
 	}
 	if v > 1<<53 || v < -1<<53 {
-		return appendString(dst, text), true
+		return appendjson.Whole(dst, text), true
 	}
 	return append(dst, text...), true
 }
@@ -251,7 +251,7 @@ func appendDecimal(dst, text []byte) []byte {
 	}
 	var short [400]byte
 	if err != nil || !bytes.Equal(strconv.AppendFloat(short[:0], v, 'f', -1, 64), bare) {
-		return appendString(dst, text)
+		return appendjson.Whole(dst, text)
 	}
 	return append(dst, bare...)
 }
@@ -290,24 +290,4 @@ func appendTime(dst, text []byte, zoned bool) []byte {
 		dst = append(dst, c)
 	}
 	return append(append(dst, era...), '"')
-}
-
-// appendString writes text as a JSON string; invalid UTF-8 is replaced.
-func appendString(dst, text []byte) []byte {
-	const digits = "0123456789abcdef"
-	if !utf8.Valid(text) {
-		text = bytes.ToValidUTF8(text, []byte("\uFFFD"))
-	}
-	dst = append(dst, '"')
-	for _, c := range text {
-		switch {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c < ' ':
-			dst = append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
-		default:
-			dst = append(dst, c)
-		}
-	}
-	return append(dst, '"')
 }

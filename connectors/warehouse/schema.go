@@ -80,6 +80,19 @@ func (s *Schema) Index(name string) int {
 	return folded
 }
 
+// Fits reports whether a batch was made for these kinds of columns: a result can
+// have others than were described, when a table is altered in between.
+func (s *Schema) Fits(b *Batch) error {
+	ok := len(b.Cols) == len(s.Fields)
+	for i := 0; ok && i < len(b.Cols); i++ {
+		ok = b.Cols[i].Kind == s.Fields[i].Kind
+	}
+	if !ok {
+		return Errorf(ClassSchema, "run again", "the columns of the result are not those that were described")
+	}
+	return nil
+}
+
 // Names lists the column names in order.
 func (s *Schema) Names() []string {
 	names := make([]string, len(s.Fields))

@@ -80,3 +80,35 @@ func (s Source) String() string {
 	}
 	return "table " + s.Table
 }
+
+// SplitName takes a qualified name apart: app.usage is two parts. A part that
+// holds a dot is quoted as in SQL: app."odd.name".
+func SplitName(name string) []string {
+	var parts []string
+	for rest := name; ; {
+		part, after, more := cutName(rest)
+		parts = append(parts, part)
+		if !more {
+			return parts
+		}
+		rest = after
+	}
+}
+
+// cutName takes the first part off a qualified name.
+func cutName(name string) (part, rest string, more bool) {
+	if quoted, ok := strings.CutPrefix(name, `"`); ok {
+		for i := 0; i < len(quoted); i++ {
+			switch {
+			case quoted[i] != '"':
+			case strings.HasPrefix(quoted[i+1:], `"`):
+				i++
+			case i+1 == len(quoted) || quoted[i+1] == '.':
+				part = strings.ReplaceAll(quoted[:i], `""`, `"`)
+				rest, more = strings.CutPrefix(quoted[i+1:], ".")
+				return part, rest, more
+			}
+		}
+	}
+	return strings.Cut(name, ".")
+}

@@ -36,6 +36,13 @@ func String(dst, s []byte, max int, t *Tally) []byte {
 	return append(dst, '"')
 }
 
+// Whole appends s as a JSON string that is not cut, where nobody counts what is
+// mended: ids, names, and values inside of lists and objects.
+func Whole(dst, s []byte) []byte {
+	var none Tally
+	return String(dst, s, NoLimit, &none)
+}
+
 // plain reports whether s can stand between quotes as it is: ASCII without
 // control characters, quotes and backslashes. Other strings may be fit too;
 // escape finds out.
