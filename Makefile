@@ -42,7 +42,7 @@ build:
 
 ## bench: the figures of sync/pipeline/BENCH.md, against floors taken in the same run
 bench: postgres
-	go run ./sync/pipeline/bench
+	go run ./sync/pipeline/bench -write sync/pipeline/BENCH.md
 
 ## fuzz: each fuzz target for a while
 FUZZTIME ?= 20s
