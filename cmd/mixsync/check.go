@@ -179,7 +179,7 @@ func (a *app) printCheck(rows []*checkRow, projects []*projectRow) {
 		if r.Error != nil {
 			fmt.Fprintf(a.stdout, "%s → %s: FAULTY\n", r.Sync, r.Project)
 			fmt.Fprintf(a.stderr, "%s → %s: ", r.Sync, r.Project)
-			printError(a.stderr, r.Error)
+			a.printError(r.Error)
 			continue
 		}
 		fmt.Fprintf(a.stdout, "%s → %s: ok, key %s, %d properties\n", r.Sync, r.Project, strings.Join(r.Keys, ", "), len(r.Properties))
@@ -197,7 +197,7 @@ func (a *app) printCheck(rows []*checkRow, projects []*projectRow) {
 	for _, p := range projects {
 		if p.Error != nil {
 			fmt.Fprintf(a.stdout, "project %s: FAULTY\n", p.Project)
-			printError(a.stderr, p.Error)
+			a.printError(p.Error)
 			continue
 		}
 		fmt.Fprintf(a.stdout, "project %s: Mixpanel accepts the credentials\n", p.Project)

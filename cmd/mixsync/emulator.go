@@ -33,6 +33,7 @@ Point a project at it with  api_url: http://127.0.0.1:8090
 It keeps everything in memory and ends with Ctrl-C.`,
 		Example: `  mixsync emulator
   mixsync emulator --listen 127.0.0.1:0 --model standard --keys-only
+  mixsync emulator --lookup-table 5f3c=Plans --max-lookup-calls 100
   mixsync emulator --faults '{"rules":[{"kind":"throttle","every":10}]}'
   curl -s http://127.0.0.1:8090/emulator/state`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.emulator(cmd.Context(), o) },
@@ -47,6 +48,8 @@ It keeps everything in memory and ends with Ctrl-C.`,
 	f.IntVar(&o.MaxBody, "max-body", 0, "largest request body in bytes, uncompressed (default 10000000)")
 	f.DurationVar(&o.Latency, "latency", 0, "added to every answer")
 	f.Int64Var(&o.RateLimit.Events, "events-per-minute", 0, "answer 429 beyond so many events in a minute; 0 is no limit")
+	f.StringToStringVar(&o.LookupTables, "lookup-table", nil, "a lookup table that exists, `id=name`; repeat it for more (default: any id is taken)")
+	f.IntVar(&o.MaxLookupCalls, "max-lookup-calls", 0, "replacements of lookup tables in 24 hours before 429 (default 100, as Mixpanel)")
 	f.StringVar(&o.faults, "faults", "", "what goes wrong: JSON, or @file (see POST /emulator/faults)")
 	return cmd
 }

@@ -72,7 +72,7 @@ func (a *app) exit(err error) int {
 			Faults  []fault       `json:"faults,omitempty"`
 		}{a.command, false, e, faultsOf(err)})
 	} else {
-		printError(a.stderr, e)
+		a.printError(e)
 	}
 	return codeOf(e.Code)
 }

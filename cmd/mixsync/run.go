@@ -233,13 +233,14 @@ func (a *app) printReports(reports []*runner.Report, code int) {
 		return
 	}
 	t := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SYNC\tPROJECT\tSTATUS\tREAD\tACCEPTED\tREJECTED\tUNCHANGED\tMARK\tTIME")
+	p := a.paint(a.stdout)
+	fmt.Fprintf(t, "SYNC\tPROJECT\t%s\tREAD\tACCEPTED\t%s\tUNCHANGED\tMARK\tTIME\n", p.in(plain, "STATUS"), p.in(plain, "REJECTED"))
 	for _, r := range reports {
 		mark := "-"
 		if r.Mark.After != nil {
 			mark = *r.Mark.After
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", r.Sync, r.Project, r.Status, r.Rows, r.Accepted, r.Rejected, r.Unchanged,
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Sync, r.Project, p.status(r.Status), thousands(r.Rows), thousands(r.Accepted), p.count(r.Rejected), thousands(r.Unchanged),
 			mark, r.FinishedAt.Sub(r.StartedAt).Round(time.Millisecond))
 	}
 	t.Flush()
@@ -248,15 +249,15 @@ func (a *app) printReports(reports []*runner.Report, code int) {
 	}
 	for _, r := range reports {
 		if r.Status == runner.Partial {
-			fmt.Fprintf(a.stderr, "warning: %s → %s: %d rows were rejected (%s); see `mixsync rejects list --sync %s`\n", r.Sync, r.Project, r.Rejected, countsText(r.RejectCounts), r.Sync)
+			fmt.Fprintf(a.stderr, a.paint(a.stderr).in(yellow, "warning:")+" %s → %s: %d rows were rejected (%s); see `mixsync rejects list --sync %s`\n", r.Sync, r.Project, r.Rejected, countsText(r.RejectCounts), r.Sync)
 		}
 		switch {
 		case r.Error == nil:
 		case r.Status == runner.Skipped && code != exitHeld: // others did what there was to do
-			fmt.Fprintf(a.stderr, "warning: %s → %s: skipped: %s\n", r.Sync, r.Project, r.Error.Message)
+			fmt.Fprintf(a.stderr, a.paint(a.stderr).in(yellow, "warning:")+" %s → %s: skipped: %s\n", r.Sync, r.Project, r.Error.Message)
 		default:
 			fmt.Fprintf(a.stderr, "%s → %s: ", r.Sync, r.Project)
-			printError(a.stderr, r.Error)
+			a.printError(r.Error)
 		}
 	}
 }

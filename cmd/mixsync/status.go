@@ -94,28 +94,32 @@ func (a *app) status(ctx context.Context, sel *selection, withRuns bool, limit i
 	if withRuns {
 		return a.printRuns(rows)
 	}
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SYNC\tPROJECT\tMARK\tLAG\tLAST RUN\tSTATUS\tACCEPTED\tREJECTS")
-	for _, r := range rows {
-		last, status, accepted, lag := "-", "never ran", "-", "-"
-		if r.LastRun != nil {
-			last, status = r.LastRun.StartedAt.Format(time.RFC3339), r.LastRun.Status
-			accepted = fmt.Sprint(r.LastRun.Accepted)
-		}
-		if r.Lag != nil {
-			lag = time.Duration(*r.Lag * float64(time.Second)).Round(time.Second).String()
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\n", r.Sync, r.Project, orDash(r.Mark), lag, last, status, accepted, r.OpenRejects)
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
+	a.printStatus(rows, time.Now())
 	for _, r := range rows {
 		if r.HeldBy != nil {
 			fmt.Fprintf(a.stderr, "note: %s: the last run stayed before the open transaction of pid %s\n", r.Sync, *r.HeldBy)
 		}
 	}
 	return nil
+}
+
+// printStatus shows each target in a line: how it is first.
+func (a *app) printStatus(rows []*statusRow, now time.Time) {
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	defer w.Flush()
+	p := a.paint(a.stdout)
+	fmt.Fprintf(w, "SYNC\tPROJECT\t%s\tLAST RUN\tACCEPTED\t%s\tLAG\tMARK\n", p.in(plain, "STATUS"), p.in(plain, "REJECTS"))
+	for _, r := range rows {
+		last, status, accepted, lag := "-", "never ran", "-", "-"
+		if r.LastRun != nil {
+			last, status = short(now.Sub(r.LastRun.StartedAt))+" ago", r.LastRun.Status
+			accepted = thousands(r.LastRun.Accepted)
+		}
+		if r.Lag != nil {
+			lag = short(time.Duration(*r.Lag * float64(time.Second)))
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Sync, r.Project, p.status(status), last, accepted, p.count(r.OpenRejects), lag, orDash(r.Mark))
+	}
 }
 
 // fill adds what the state has besides of a target: its rejects and last runs.
@@ -168,15 +172,16 @@ func lagOf(m *checkpoint.Mark, now time.Time) *float64 {
 
 func (a *app) printRuns(rows []*statusRow) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SYNC\tPROJECT\tSTARTED\tKIND\tSTATUS\tREAD\tACCEPTED\tREJECTED\tUNCHANGED\tMARK\tTIME\tRUN")
+	p := a.paint(a.stdout)
+	fmt.Fprintf(w, "SYNC\tPROJECT\tSTARTED\tKIND\t%s\tREAD\tACCEPTED\t%s\tUNCHANGED\tMARK\tTIME\tRUN\n", p.in(plain, "STATUS"), p.in(plain, "REJECTED"))
 	for _, r := range rows {
 		for _, x := range r.Runs {
 			took := "-"
 			if x.FinishedAt != nil {
 				took = x.FinishedAt.Sub(x.StartedAt).Round(time.Millisecond).String()
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n", r.Sync, r.Project, x.StartedAt.Format(time.RFC3339), x.Kind, x.Status,
-				x.Rows, x.Accepted, x.Rejected, x.Unchanged, orDash(x.Mark.After), took, x.RunID)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Sync, r.Project, x.StartedAt.Format(time.RFC3339), x.Kind, p.status(x.Status),
+				thousands(x.Rows), thousands(x.Accepted), p.count(x.Rejected), thousands(x.Unchanged), orDash(x.Mark.After), took, x.RunID)
 		}
 	}
 	return w.Flush()

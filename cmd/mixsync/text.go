@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -11,14 +10,15 @@ import (
 	"github.com/mixsync/mixsync/sync/runner"
 )
 
-func printError(w io.Writer, e *runner.Error) {
+func (a *app) printError(e *runner.Error) {
+	p := a.paint(a.stderr)
 	where := ""
 	if e.Where != "" && !strings.HasPrefix(e.Message, e.Where) {
 		where = e.Where + ": "
 	}
-	fmt.Fprintf(w, "error: %s%s\n", where, e.Message)
+	fmt.Fprintf(a.stderr, "%s %s%s\n", p.in(red, "error:"), where, e.Message)
 	if e.Hint != "" {
-		fmt.Fprintf(w, "hint: %s\n", e.Hint)
+		fmt.Fprintf(a.stderr, "%s %s\n", p.in(cyan, "hint:"), e.Hint)
 	}
 }
 

@@ -72,6 +72,7 @@ func TestOnVolume(t *testing.T) {
 1503 1502 0:290 / /dev/shm rw,nosuid - tmpfs shm rw,size=65536k
 1504 1500 8:16 / /var/lib/mixsync rw,relatime - ext4 /dev/sdb rw
 1505 1500 8:1 /pods/x/volumes/v1 /data\040volume rw - ext4 /dev/sda1 rw
+1507 1500 8:1 /var/lib/kubelet/pods/x/volumes/kubernetes.io~empty-dir/scratch /scratch rw - ext4 /dev/sda1 rw
 1506 1500 8:1 /etc-hosts /etc/hosts rw,relatime - ext4 /dev/sda1 rw
 `
 	for _, test := range []struct {
@@ -84,6 +85,7 @@ func TestOnVolume(t *testing.T) {
 		{"/var/lib/mixsync2/state.db", pod, false},
 		{"/var/lib/state.db", pod, false},
 		{"/root/.mixsync/state.db", pod, false},
+		{"/scratch/state.db", pod, false},
 		{"/dev/shm/state.db", pod, false},
 		{"/proc/state.db", pod, false},
 		{"/state.db", pod, false},

@@ -23,7 +23,7 @@ func checkPod(path string) error {
 		return nil
 	}
 	if err == nil {
-		err = errors.New("it is on no mounted volume and would be lost with this pod")
+		err = errors.New("it is on no mounted volume, or on an emptyDir, and would be lost with this pod")
 	}
 	return &Error{Kind: KindVolatile, Path: path,
 		Hint: "mount a persistent volume and put the state there, or pass --ephemeral-state if losing it is fine",
@@ -31,17 +31,18 @@ func checkPod(path string) error {
 }
 
 // onVolume reports whether an absolute path, links resolved, lies on something
-// mounted into the container: neither its root nor the system's own mounts.
-// mounts is the text of /proc/self/mountinfo.
+// mounted into the container that outlives it: neither its root, nor the
+// system's own mounts, nor an emptyDir, which ends with the pod. mounts is the
+// text of /proc/self/mountinfo.
 func onVolume(path, mounts string) bool {
-	on := ""
+	on, empty := "", false
 	for line := range strings.Lines(mounts) {
 		f := strings.Fields(line)
 		if len(f) < 5 {
 			continue
 		}
 		if dir := unescapeMount(f[4]); len(dir) >= len(on) && within(path, dir) {
-			on = dir
+			on, empty = dir, emptyDir(f)
 		}
 	}
 	for _, system := range []string{"/dev", "/proc", "/sys"} {
@@ -49,8 +50,12 @@ func onVolume(path, mounts string) bool {
 			return false
 		}
 	}
-	return on != "" && on != "/"
+	return on != "" && on != "/" && !empty
 }
+
+// emptyDir reports whether a line of mountinfo is a Kubernetes emptyDir, which
+// the node keeps in a folder named so. (One in memory looks like any tmpfs.)
+func emptyDir(fields []string) bool { return strings.Contains(fields[3], "/kubernetes.io~empty-dir/") }
 
 func within(path, dir string) bool {
 	rel, err := filepath.Rel(dir, path)
