@@ -11,12 +11,21 @@ import (
 //
 // A run takes its upper bound from here: the cursor of a row, never a clock's.
 func MaxCursor(ctx context.Context, d Driver, src Source, f Field, from, to *string) (*string, error) {
+	return extreme(ctx, d, src, f, "max", from, to)
+}
+
+// MinCursor is MaxCursor for the least value.
+func MinCursor(ctx context.Context, d Driver, src Source, f Field, from, to *string) (*string, error) {
+	return extreme(ctx, d, src, f, "min", from, to)
+}
+
+func extreme(ctx context.Context, d Driver, src Source, f Field, which string, from, to *string) (*string, error) {
 	if err := checkCursor(f); err != nil {
 		return nil, err
 	}
 	q := query{dialect: d.Dialect()}
 	column := q.dialect.Quote(f.Name)
-	q.write("SELECT max(", column, ") AS bound\nFROM ", src.from(q.dialect))
+	q.write("SELECT ", which, "(", column, ") AS bound\nFROM ", src.from(q.dialect))
 	if from != nil {
 		q.and(column, " >= ", q.bind(f, *from))
 	}
