@@ -41,9 +41,15 @@ type Limiter struct {
 	mu       sync.Mutex
 	limit    int
 	inFlight int
-	waiting  []*waiter // first come, first served
+	waiting  queue     // first come, first served
 	until    time.Time // nobody starts before
 	wake     *time.Timer
+
+	// Backfills stand behind: they start when nobody else waits, and while others
+	// are about (until urgent) they have a quarter of the places at most.
+	behind     queue
+	backfilled int // of inFlight
+	urgent     time.Time
 
 	strikes int // pauses in a row without a request getting through
 	stale   int // requests begun before the last pause: they speak of old times
@@ -61,6 +67,22 @@ type waiter struct {
 	admitted bool
 	ready    chan struct{}
 }
+
+type queue []*waiter
+
+func (q *queue) shift() *waiter {
+	w := (*q)[0]
+	(*q)[0] = nil
+	*q = (*q)[1:]
+	return w
+}
+
+func (q *queue) remove(w *waiter) {
+	*q = slices.DeleteFunc(*q, func(o *waiter) bool { return o == w })
+}
+
+// Others are taken to be about for so long after their last request.
+const urgentTime = 3 * time.Second
 
 // New makes a Limiter.
 func New(o Options) *Limiter {
@@ -96,18 +118,28 @@ func (l *Limiter) Senders() int {
 
 // Acquire waits until one more request may start. Its error is the context's
 // cause. Every Acquire without error is followed by one Done.
-func (l *Limiter) Acquire(ctx context.Context) error {
+func (l *Limiter) Acquire(ctx context.Context) error { return l.acquire(ctx, &l.waiting, false) }
+
+// AcquireBehind is Acquire for a backfill: it lets everybody else go first. It is
+// followed by one DoneBehind.
+func (l *Limiter) AcquireBehind(ctx context.Context) error { return l.acquire(ctx, &l.behind, true) }
+
+func (l *Limiter) acquire(ctx context.Context, q *queue, backfill bool) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	l.mu.Lock()
-	if len(l.waiting) == 0 && l.open(time.Now()) {
-		l.admit()
+	now := time.Now()
+	if !backfill {
+		l.urgent = now.Add(urgentTime)
+	}
+	if len(l.waiting) == 0 && len(*q) == 0 && l.open(now, backfill) {
+		l.admit(backfill)
 		l.mu.Unlock()
 		return nil
 	}
 	w := &waiter{ready: make(chan struct{})}
-	l.waiting = append(l.waiting, w)
+	*q = append(*q, w)
 	l.advance() // sets the alarm if there is a pause and nothing in flight to end it
 	l.mu.Unlock()
 
@@ -119,10 +151,10 @@ func (l *Limiter) Acquire(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if w.admitted { // at the same moment: the place goes to the next
-		l.inFlight--
+		l.leave(backfill)
 		l.advance()
 	} else {
-		l.waiting = slices.DeleteFunc(l.waiting, func(o *waiter) bool { return o == w })
+		q.remove(w)
 	}
 	return context.Cause(ctx)
 }
@@ -130,12 +162,17 @@ func (l *Limiter) Acquire(ctx context.Context) error {
 // Done gives back what Acquire got and tells how the request ended. After
 // Throttled nobody starts for a while, or for retryAfter if that is longer
 // (zero when the answer named no time).
-func (l *Limiter) Done(f Feedback, retryAfter time.Duration) {
+func (l *Limiter) Done(f Feedback, retryAfter time.Duration) { l.finish(f, retryAfter, false) }
+
+// DoneBehind is Done for what AcquireBehind got.
+func (l *Limiter) DoneBehind(f Feedback, retryAfter time.Duration) { l.finish(f, retryAfter, true) }
+
+func (l *Limiter) finish(f Feedback, retryAfter time.Duration, backfill bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
 	full := l.inFlight >= l.limit
-	l.inFlight--
+	l.leave(backfill)
 	old := l.stale > 0
 	if old {
 		l.stale--
@@ -152,6 +189,28 @@ func (l *Limiter) Done(f Feedback, retryAfter time.Duration) {
 	l.advance()
 }
 
+// Pause keeps everybody from starting until then: another process that sends to
+// the project was told to slow down.
+func (l *Limiter) Pause(until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if until.After(l.until) {
+		l.until = until
+		l.restart(time.Now())
+	}
+	l.advance()
+}
+
+// GiveWay makes backfills stand behind until then: another process has something
+// to send to the project that is more urgent.
+func (l *Limiter) GiveWay(until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if until.After(l.urgent) {
+		l.urgent = until
+	}
+}
+
 // State is a moment's view, for metrics and progress.
 type State struct {
 	Limit    int // requests that may be under way
@@ -164,35 +223,55 @@ type State struct {
 func (l *Limiter) State() State {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return State{Limit: l.limit, InFlight: l.inFlight, Waiting: len(l.waiting), Paused: max(0, time.Until(l.until))}
+	return State{Limit: l.limit, InFlight: l.inFlight, Waiting: len(l.waiting) + len(l.behind), Paused: max(0, time.Until(l.until))}
 }
 
-func (l *Limiter) open(now time.Time) bool {
-	return l.inFlight < l.limit && !now.Before(l.until)
+func (l *Limiter) open(now time.Time, backfill bool) bool {
+	if l.inFlight >= l.limit || now.Before(l.until) {
+		return false
+	}
+	return !backfill || !now.Before(l.urgent) || l.backfilled < max(1, l.limit/4)
 }
 
-func (l *Limiter) admit() {
+func (l *Limiter) admit(backfill bool) {
 	if l.inFlight == 0 && l.done == 0 {
 		l.since = time.Now() // after idleness the watch begins anew
 	}
 	l.inFlight++
+	if backfill {
+		l.backfilled++
+	}
+}
+
+func (l *Limiter) leave(backfill bool) {
+	l.inFlight--
+	if backfill {
+		l.backfilled--
+	}
 }
 
 // advance admits those who wait, as far as there is room, or sees to it that it
-// is called when the pause is over.
+// is called when the pause is over, or the hurry of others.
 func (l *Limiter) advance() {
 	now := time.Now()
-	for len(l.waiting) > 0 && l.open(now) {
-		w := l.waiting[0]
-		l.waiting[0] = nil
-		l.waiting = l.waiting[1:]
-		w.admitted = true
-		close(w.ready)
-		l.admit()
+	for len(l.waiting) > 0 && l.open(now, false) {
+		l.welcome(l.waiting.shift(), false)
 	}
-	if len(l.waiting) > 0 && now.Before(l.until) {
+	for len(l.waiting) == 0 && len(l.behind) > 0 && l.open(now, true) {
+		l.welcome(l.behind.shift(), true)
+	}
+	switch {
+	case len(l.waiting)+len(l.behind) > 0 && now.Before(l.until):
 		l.alarm(l.until.Sub(now))
+	case len(l.behind) > 0 && now.Before(l.urgent):
+		l.alarm(l.urgent.Sub(now))
 	}
+}
+
+func (l *Limiter) welcome(w *waiter, backfill bool) {
+	w.admitted = true
+	close(w.ready)
+	l.admit(backfill)
 }
 
 func (l *Limiter) alarm(d time.Duration) {
