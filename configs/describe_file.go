@@ -16,7 +16,7 @@ var fileObject = object[File]{
 		withDefault("state", "Where marks, runs and rejects are kept: sqlite:<path>, or a postgres:// URL to share them between machines.",
 			state(), func(f *File) *string { return &f.State }, defaultState),
 		withDefault("lease", "How long a run holds its sync and project before it must renew; a dead machine's work is taken over after it.",
-			duration(5*time.Second), func(f *File) *time.Duration { return &f.Lease }, 30*time.Second),
+			duration(time.Second), func(f *File) *time.Duration { return &f.Lease }, 30*time.Second),
 		collection("warehouses", "Sources, by name.", warehouseCodec(),
 			func(f *File, name string, w *Warehouse) { w.Name = name; f.Warehouses[name] = w },
 			func(f *File) []named[Warehouse] { return sorted(f.Warehouses) }),

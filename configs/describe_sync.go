@@ -39,6 +39,8 @@ var syncObject = object[Sync]{
 		withDefault("on_delete", "What becomes of the profile of a row that is gone.", enum(Keep, Delete), func(s *Sync) *string { return &s.OnDelete }, Keep).only(forMirror),
 		withDefault("resync", "forbid refuses --resync.", enum(Allow, Forbid), func(s *Sync) *string { return &s.Resync }, Allow),
 		bind("lookup_table_id", "The id of the lookup table in Mixpanel.", text("a lookup table's id"), func(s *Sync) *string { return &s.LookupTableID }).only(forTypes(mapping.Lookup)),
+		withDefault("parallel", "How many slices of an event sync one process works on at a time. Profiles, and events with device ids, go in order whatever it says.",
+			integer("a number of slices", 1, 16), func(s *Sync) *int { return &s.Parallel }, 1).only(forTypes(mapping.Event)),
 		bind("schedule", "When serve runs it: five cron fields, @hourly, @daily and so on, or @every 30s.", schedule(), func(s *Sync) *string { return &s.Schedule }),
 		withDefault("timezone", "The zone of the schedule, of bare dates and of times without a zone.", timezone(), func(s *Sync) *string { return &s.Timezone }, "UTC"),
 		bind("tags", "For --select tag:x.", list(text("a tag"), "[product]"), func(s *Sync) *[]string { return &s.Tags }),
@@ -50,7 +52,7 @@ var syncObject = object[Sync]{
 // inheritable are the keys of a sync that may stand under defaults.
 var inheritable = []string{
 	"warehouse", "project", "schedule", "timezone", "identity", "nulls", "future",
-	"max_rejects", "max_restated", "rejects", "on_delete", "resync",
+	"max_rejects", "max_restated", "rejects", "on_delete", "resync", "parallel",
 }
 
 func defaultsObject() *object[Sync] {

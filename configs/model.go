@@ -100,6 +100,7 @@ type Sync struct {
 	OnDelete       string    // mirror: Keep or Delete
 	Resync         string    // Allow or Forbid
 	LookupTableID  string
+	Parallel       int // slices at a time; events
 
 	Schedule string // five cron fields, @hourly or @every 30s; empty: only by hand
 	Timezone string

@@ -150,6 +150,9 @@ func notDue(selected, due []target) []*runner.Report {
 func (a *app) runAll(stop *stopper, w *wiring, store *checkpoint.Store, targets []target, o runner.Options) []*runner.Report {
 	live := a.watch(stop.hard)
 	defer live.stop()
+	if store != nil && !o.DryRun {
+		defer w.share(stop.hard, store, targets)()
+	}
 	reports := make([]*runner.Report, len(targets))
 	var group sync.WaitGroup
 	slots := make(chan struct{}, parallelSyncs)

@@ -19,6 +19,10 @@ import (
 // openState opens the state. Read-only and not there yet, it is nil: nothing
 // has run so far.
 func (a *app) openState(ctx context.Context, file *configs.File, o checkpoint.Options) (*checkpoint.Store, error) {
+	o.Lease = file.Lease
+	for _, p := range file.Projects {
+		o.Request = max(o.Request, p.RequestTimeout)
+	}
 	store, err := checkpoint.Open(ctx, file.State, o)
 	if o.ReadOnly && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/mixsync/mixsync/connectors/mixpanel"
 	"github.com/mixsync/mixsync/connectors/postgres"
 	"github.com/mixsync/mixsync/connectors/warehouse"
+	"github.com/mixsync/mixsync/sync/checkpoint"
 	"github.com/mixsync/mixsync/sync/pace"
 	"github.com/mixsync/mixsync/sync/pipeline"
 	"github.com/mixsync/mixsync/sync/runner"
@@ -119,6 +120,27 @@ func (w *wiring) project(p *configs.Project) (*project, error) {
 	return x, nil
 }
 
+// share keeps the pace of the targets' projects in step with that of other
+// processes, until the function it returns is called.
+func (w *wiring) share(ctx context.Context, store *checkpoint.Store, targets []target) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var loops sync.WaitGroup
+	begun := map[*configs.Project]bool{}
+	for _, t := range targets {
+		if begun[t.project] {
+			continue
+		}
+		begun[t.project] = true
+		if p, err := w.project(t.project); err == nil { // or the run will tell
+			loops.Go(func() { runner.Share(ctx, store, t.project.Name, p.pacer.Limiter) })
+		}
+	}
+	return func() {
+		cancel()
+		loops.Wait()
+	}
+}
+
 // backoff is Mixpanel's own advice, or a share of it where the environment says
 // so: tests against an emulator need not wait as long as Mixpanel would ask.
 func (w *wiring) backoff() pace.Backoff {
@@ -147,7 +169,7 @@ func (w *wiring) runner(ctx context.Context, t target) (*runner.Runner, error) {
 		return nil, err
 	}
 	sink := func(guard func() error) pipeline.Sink { return p.client.Guarded(guard) }
-	return &runner.Runner{Driver: d, Sink: sink, Pacer: p.pacer, Senders: p.senders}, nil
+	return &runner.Runner{Driver: d, Sink: sink, Pacer: p.pacer, Backfill: p.pacer.Behind(), Senders: p.senders}, nil
 }
 
 // runnerSync says a configured sync in the runner's words.
@@ -158,12 +180,13 @@ func runnerSync(t target) runner.Sync {
 		Spec:       s.MappingSpec(t.project),
 		MaxRejects: runner.Threshold(s.MaxRejects), MaxRestated: runner.Threshold(s.MaxRestated),
 		KeysOnly: s.RejectsPayload == configs.PayloadKeys, DeleteGone: s.Mode == configs.Mirror && s.OnDelete == configs.Delete,
-		NoResync: s.Resync == configs.Forbid,
+		NoResync: s.Resync == configs.Forbid, Parallel: s.Parallel,
 	}
 	if c := s.Cursor; c != nil && (s.Mode == configs.Append || s.Mode == configs.Upsert) {
 		x.Cursor = &runner.Cursor{
 			Column: c.Column, Lookback: c.Lookback.Duration, LookbackCount: c.Lookback.Count, LookbackSet: c.Lookback.IsSet,
 			Settle: c.Settle, MaxHold: c.MaxHold, AllowNull: c.NullRows == configs.NullRowsSkip, Start: c.Start,
+			Slice: string(c.Slice),
 		}
 	}
 	return x

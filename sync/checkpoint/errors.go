@@ -27,6 +27,7 @@ const (
 	KindOlder       Kind = "older"        // written by an older mixsync, and opened for reading only
 	KindVolatile    Kind = "volatile"     // it would not outlive the pod
 	KindUsage       Kind = "usage"        // a call that the state's rules forbid: a bug of ours
+	KindUnreachable Kind = "unreachable"  // the server does not answer
 	KindIO          Kind = "io"           // any other failure of the file or the database
 )
 
@@ -64,7 +65,15 @@ var hints = map[Kind]string{
 
 // fail classifies an error of the database or the file system. Errors of the
 // context, ErrFenced, ErrHeld and errors already classified pass as they are.
-func (s *Store) fail(doing string, err error) error { return classify(s.path, doing, err) }
+func (s *Store) fail(doing string, err error) error { return classify(s.name(), doing, err) }
+
+// name is what errors call the state by: a path, or a server without credentials.
+func (s *Store) name() string {
+	if s.place != "" {
+		return s.place
+	}
+	return s.path
+}
 
 func classify(path, doing string, err error) error {
 	if err == nil {
@@ -73,13 +82,16 @@ func classify(path, doing string, err error) error {
 	if _, ok := errors.AsType[*Error](err); ok {
 		return err
 	}
-	for _, as := range []error{ErrFenced, ErrHeld, context.Canceled, context.DeadlineExceeded} {
+	for _, as := range []error{ErrFenced, ErrHeld, ErrNone, ErrDone, ErrTurn, ErrOver, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, as) {
 			return fmt.Errorf("state: %s: %w", doing, err)
 		}
 	}
 	if se, ok := errors.AsType[*sqlite.Error](err); ok && se.Code() == sqlite3.SQLITE_INTERRUPT {
 		return fmt.Errorf("state: %s: %w", doing, context.Canceled) // only the context interrupts
+	}
+	if kind, hint, ok := pgKind(err); ok {
+		return &Error{Kind: kind, Path: path, Hint: hint, Err: fmt.Errorf("%s: %w", doing, err)}
 	}
 	kind := kindOf(err)
 	hint := hints[kind]
@@ -134,10 +146,13 @@ func kindOf(err error) Kind {
 	return KindIO
 }
 
-// busy reports whether the database was locked by somebody else.
-func busy(err error) bool {
-	_, ok := errors.AsType[*sqlite.Error](err)
-	return ok && kindOf(err) == KindBusy
+// passing reports whether an error may well pass: the database was locked by
+// somebody else, or could not be reached.
+func passing(err error) bool {
+	if _, ok := errors.AsType[*sqlite.Error](err); ok {
+		return kindOf(err) == KindBusy
+	}
+	return pgLost(err)
 }
 
 // intact fails when the file behind an open store is no longer the one at its path.

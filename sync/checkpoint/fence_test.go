@@ -33,13 +33,13 @@ func TestFencedOut(t *testing.T) {
 	}
 	taken, err := now.Unfinished(ctx, checkpoint.Incremental)
 	must(t, err)
-	must(t, now.Begin(ctx, taken))
+	must(t, checkpoint.StartRun(ctx, now, taken))
 
 	wantFenced(t, a, old, r)
 	if after, err := a.Run(ctx, r.ID); err != nil || after.Status != checkpoint.Running {
 		t.Errorf("the run is %+v, %v", after, err)
 	}
-	must(t, now.Save(ctx, taken, checkpoint.Progress{}))
+	must(t, checkpoint.SaveRun(ctx, now, taken, checkpoint.Progress{}))
 	if again, err := a.Target(ctx, "usage", "prod"); err != nil || again.Mark != nil || again.ID != target.ID {
 		t.Errorf("the target is %+v, %v", again, err)
 	}
@@ -73,9 +73,9 @@ func wantFenced(t *testing.T, s *checkpoint.Store, l *checkpoint.Lease, r *check
 	ctx := t.Context()
 	for name, err := range map[string]error{
 		"Valid":        l.Valid(),
-		"Begin":        l.Begin(ctx, &checkpoint.Run{Kind: checkpoint.Resync}),
-		"Save":         l.Save(ctx, r, progress(0)),
-		"Finish":       l.Finish(ctx, r, checkpoint.Outcome{Status: checkpoint.Succeeded, Mark: &checkpoint.Mark{Kind: warehouse.Int, Text: "1"}}),
+		"Begin":        checkpoint.StartRun(ctx, l, &checkpoint.Run{Kind: checkpoint.Resync}),
+		"Save":         checkpoint.SaveRun(ctx, l, r, progress(0)),
+		"Finish":       checkpoint.FinishRun(ctx, l, r, checkpoint.Outcome{Status: checkpoint.Succeeded, Mark: &checkpoint.Mark{Kind: warehouse.Int, Text: "1"}}),
 		"Abandon":      l.Abandon(ctx, r.ID, nil),
 		"ForgetHashes": l.ForgetHashes(ctx, []uint64{1}),
 		"ClearHashes":  l.ClearHashes(ctx),
@@ -98,7 +98,7 @@ func TestAcquireLoadsTheTarget(t *testing.T) {
 		must(t, err)
 		l, _ := lease(t, s, "usage", "prod")
 		r := begin(t, l, checkpoint.Incremental)
-		must(t, l.Finish(ctx, r, checkpoint.Outcome{Status: checkpoint.Succeeded, Mark: &checkpoint.Mark{Kind: warehouse.Int, Text: "7"}}))
+		must(t, checkpoint.FinishRun(ctx, l, r, checkpoint.Outcome{Status: checkpoint.Succeeded, Mark: &checkpoint.Mark{Kind: warehouse.Int, Text: "7"}}))
 		must(t, l.Release())
 		next, err := s.Acquire(ctx, early)
 		must(t, err)
@@ -115,9 +115,9 @@ func TestSetMarkAndReset(t *testing.T) {
 		ctx := t.Context()
 		l, target := lease(t, s, "usage", "prod")
 		r := begin(t, l, checkpoint.Incremental)
-		must(t, l.Save(ctx, r, progress(0)))
-		must(t, l.Finish(ctx, r, checkpoint.Outcome{
-			Status: checkpoint.Succeeded, Counts: progress(0).Counts, LedgerFrom: ptr(int64(0)), Fingerprint: []byte(`{"v":1}`),
+		must(t, checkpoint.SaveRun(ctx, l, r, progress(0)))
+		must(t, checkpoint.FinishRun(ctx, l, r, checkpoint.Outcome{
+			Status: checkpoint.Succeeded, LedgerFrom: ptr(int64(0)), Fingerprint: []byte(`{"v":1}`),
 		}))
 		open := begin(t, l, checkpoint.Resync)
 
@@ -162,7 +162,7 @@ func TestCancelledSave(t *testing.T) {
 		cancelled := 0
 		for n := range 60 {
 			ctx, cancel := context.WithTimeout(t.Context(), rand.N(8*time.Millisecond))
-			err := l.Save(ctx, r, progress(n))
+			err := checkpoint.SaveRun(ctx, l, r, progress(n))
 			cancel()
 			if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 				t.Fatalf("Save = %v", err)
@@ -182,6 +182,6 @@ func TestCancelledSave(t *testing.T) {
 		if cancelled == 0 {
 			t.Error("no Save was cancelled")
 		}
-		must(t, l.Save(t.Context(), r, progress(60)))
+		must(t, checkpoint.SaveRun(t.Context(), l, r, progress(60)))
 	})
 }

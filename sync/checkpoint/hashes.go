@@ -36,7 +36,7 @@ func (s *Store) Hashes(ctx context.Context, targetID int64, keys []uint64, into 
 
 // addHashes keeps the hashes of rows a run has sent or filed. Of several for
 // one key the last counts. An Ident once known is kept until a new one comes.
-func addHashes(ctx context.Context, tx *sql.Tx, target, run int64, hashes []HashEntry) error {
+func addHashes(ctx context.Context, tx *tx, target, run int64, hashes []HashEntry) error {
 	hashes = slices.Clone(hashes)
 	slices.SortStableFunc(hashes, func(a, b HashEntry) int { return cmp.Compare(a.Key, b.Key) })
 	last := hashes[:0]
@@ -66,7 +66,7 @@ func addHashes(ctx context.Context, tx *sql.Tx, target, run int64, hashes []Hash
 }
 
 // seeHashes notes that a run has read rows that had not changed.
-func seeHashes(ctx context.Context, tx *sql.Tx, target, run int64, keys []uint64) error {
+func seeHashes(ctx context.Context, tx *tx, target, run int64, keys []uint64) error {
 	return eachIn(ctx, tx, `UPDATE hashes SET seen = ? WHERE target_id = ? AND key IN %`,
 		[]any{run, target}, slices.Sorted(slices.Values(keys)))
 }
@@ -101,7 +101,7 @@ func (s *Store) LacksIdent(ctx context.Context, targetID int64) (lacks bool, err
 
 // ForgetHashes forgets rows, for example because their profiles were deleted.
 func (l *Lease) ForgetHashes(ctx context.Context, keys []uint64) error {
-	return l.fenced(ctx, "forget row hashes", func(tx *sql.Tx) error {
+	return l.fenced(ctx, "forget row hashes", func(tx *tx) error {
 		return eachIn(ctx, tx, `DELETE FROM hashes WHERE target_id = ? AND key IN %`, []any{l.target.ID}, keys)
 	})
 }
@@ -110,7 +110,7 @@ func (l *Lease) ForgetHashes(ctx context.Context, keys []uint64) error {
 // sent again. The rows stay known: profiles of those that are gone must still be
 // deletable.
 func (l *Lease) ClearHashes(ctx context.Context) error {
-	return l.fenced(ctx, "clear row hashes", func(tx *sql.Tx) error {
+	return l.fenced(ctx, "clear row hashes", func(tx *tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE hashes SET hash = NULL, filed = 0 WHERE target_id = ?`, l.target.ID)
 		return err
 	})
@@ -118,7 +118,7 @@ func (l *Lease) ClearHashes(ctx context.Context) error {
 
 // forgetFiledHashes forgets the hashes of rows that a run filed. The rows stay
 // known: a profile sent earlier must still be deletable.
-func forgetFiledHashes(ctx context.Context, tx *sql.Tx, target, run int64) error {
+func forgetFiledHashes(ctx context.Context, tx *tx, target, run int64) error {
 	_, err := tx.ExecContext(ctx, `UPDATE hashes SET hash = NULL, filed = 0 WHERE target_id = ? AND filed = ? AND filed <> 0`, target, run)
 	return err
 }

@@ -138,7 +138,7 @@ func TestFullDatabase(t *testing.T) {
 	}
 	defer l.Release()
 	r := &Run{Kind: Incremental}
-	if err := l.Begin(ctx, r); err != nil {
+	if err := StartRun(ctx, l, r); err != nil {
 		t.Fatal(err)
 	}
 	p := Progress{Counts: Counts{Rows: 7}, Ledger: make([]Entry, 10_000)}
@@ -148,7 +148,7 @@ func TestFullDatabase(t *testing.T) {
 	if _, err := s.w.Exec(`PRAGMA max_page_count = 30`); err != nil {
 		t.Fatal(err)
 	}
-	err = l.Save(ctx, r, p)
+	err = SaveRun(ctx, l, r, p)
 	if e, ok := errors.AsType[*Error](err); !ok || e.Kind != KindFull || e.Hint == "" {
 		t.Errorf("Save = %v, want an error of kind %s", err, KindFull)
 	}
@@ -158,7 +158,7 @@ func TestFullDatabase(t *testing.T) {
 	if _, err := s.w.Exec(`PRAGMA max_page_count = 1000000`); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Save(ctx, r, p); err != nil {
+	if err := SaveRun(ctx, l, r, p); err != nil {
 		t.Error(err)
 	}
 }
@@ -182,7 +182,7 @@ func TestManySegments(t *testing.T) {
 	}
 	defer l.Release()
 	r := &Run{Kind: Incremental}
-	if err := l.Begin(ctx, r); err != nil {
+	if err := StartRun(ctx, l, r); err != nil {
 		t.Fatal(err)
 	}
 	const n = 2*maxSegment + 1000
@@ -192,7 +192,7 @@ func TestManySegments(t *testing.T) {
 		k := rand.Uint64()
 		p.Ledger[i] = Entry{Key: k, Cursor: int64(i), Hash: ^k}
 	}
-	if err := l.Save(ctx, r, p); err != nil {
+	if err := SaveRun(ctx, l, r, p); err != nil {
 		t.Fatal(err)
 	}
 	list, _, err := listSegments(ctx, s.r, target.ID)
@@ -273,7 +273,7 @@ func TestRunsAreForgotten(t *testing.T) {
 	}
 	defer l.Release()
 	old := &Run{Kind: Resync}
-	if err := l.Begin(ctx, old); err != nil {
+	if err := StartRun(ctx, l, old); err != nil {
 		t.Fatal(err)
 	}
 	_, err = s.w.Exec(`WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
@@ -286,10 +286,10 @@ func TestRunsAreForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := &Run{Kind: Incremental}
-	if err := l.Begin(ctx, r); err != nil {
+	if err := StartRun(ctx, l, r); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Finish(ctx, r, Outcome{Status: Succeeded}); err != nil {
+	if err := FinishRun(ctx, l, r, Outcome{Status: Succeeded}); err != nil {
 		t.Fatal(err)
 	}
 	runs, err := s.Runs(ctx, RunFilter{TargetID: target.ID})
@@ -326,20 +326,20 @@ func TestSeenIsSavedWithThePosition(t *testing.T) {
 	}
 	defer l.Release()
 	r := &Run{Kind: Incremental}
-	if err := l.Begin(ctx, r); err != nil {
+	if err := StartRun(ctx, l, r); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Save(ctx, r, Progress{Hashes: []HashEntry{{Key: 1, Hash: 1, Ident: "a"}}}); err != nil {
+	if err := SaveRun(ctx, l, r, Progress{Hashes: []HashEntry{{Key: 1, Hash: 1, Ident: "a"}}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.w.ExecContext(ctx, `CREATE TRIGGER broken BEFORE UPDATE OF seen ON hashes BEGIN SELECT RAISE(ABORT, 'injected'); END`); err != nil {
 		t.Fatal(err)
 	}
 	key := "k"
-	if err := l.Save(ctx, r, Progress{Position: &warehouse.Position{Keys: []*string{&key}}, Seen: []uint64{1}}); err == nil {
+	if err := SaveRun(ctx, l, r, Progress{Position: &warehouse.Position{Keys: []*string{&key}}, Seen: []uint64{1}}); err == nil {
 		t.Fatal("Save succeeded although the rows seen could not be kept")
 	}
-	got, err := s.Run(ctx, r.ID)
+	got, err := SavedSlice(ctx, s, r)
 	if err != nil || got.Position != nil {
 		t.Errorf("position = %v, %v, want none", got.Position, err)
 	}

@@ -53,9 +53,9 @@ func (s *Store) segment(ctx context.Context, db querier, target int64, i segment
 		return nil, err
 	}
 	if len(seg) != int(i.entries)*entrySize {
-		return nil, &Error{Kind: KindCorrupt, Path: s.path, Hint: hints[KindCorrupt], Err: errSegment}
+		return nil, &Error{Kind: KindCorrupt, Path: s.name(), Hint: hints[KindCorrupt], Err: errSegment}
 	}
-	if _, inside := db.(*sql.Tx); !inside {
+	if _, inside := db.(*tx); !inside {
 		s.segments.keep(target, i.seq, seg)
 	}
 	return seg, nil
@@ -117,7 +117,7 @@ func (s *Store) LedgerHigh(ctx context.Context, targetID int64) (high, n int64, 
 }
 
 // addLedger adds entries, which replace those of the same keys.
-func (s *Store) addLedger(ctx context.Context, tx *sql.Tx, target int64, items []item) error {
+func (s *Store) addLedger(ctx context.Context, tx *tx, target int64, items []item) error {
 	if len(items) == 0 {
 		return nil
 	}
@@ -148,7 +148,7 @@ func (s *Store) addLedger(ctx context.Context, tx *sql.Tx, target int64, items [
 	return nil
 }
 
-func insertSegment(ctx context.Context, tx *sql.Tx, target int64, items []item) error {
+func insertSegment(ctx context.Context, tx *tx, target int64, items []item) error {
 	i := segmentInfo{entries: int64(len(items)), cursorMax: math.MinInt64}
 	for _, it := range items {
 		if it.filed == forgotten {
@@ -166,7 +166,7 @@ func insertSegment(ctx context.Context, tx *sql.Tx, target int64, items []item) 
 	return err
 }
 
-func deleteSegment(ctx context.Context, tx *sql.Tx, target, seq int64) error {
+func deleteSegment(ctx context.Context, tx *tx, target, seq int64) error {
 	_, err := tx.ExecContext(ctx, `DELETE FROM ledger WHERE target_id = ? AND seq = ?`, target, seq)
 	return err
 }
@@ -175,7 +175,7 @@ func deleteSegment(ctx context.Context, tx *sql.Tx, target, seq int64) error {
 // are no longer found. Their space is given back from the oldest segment on,
 // which alone hides nothing, once all of it is below: where cursors grow with
 // time, a ledger takes at most about four times the space of what is found in it.
-func (s *Store) pruneLedger(ctx context.Context, tx *sql.Tx, target, from int64) error {
+func (s *Store) pruneLedger(ctx context.Context, tx *tx, target, from int64) error {
 	if _, err := tx.ExecContext(ctx, `UPDATE targets SET ledger_from = ? WHERE id = ?`, from, target); err != nil {
 		return err
 	}
@@ -195,7 +195,7 @@ func (s *Store) pruneLedger(ctx context.Context, tx *sql.Tx, target, from int64)
 }
 
 // forgetFiled forgets the entries of rows that a run filed.
-func (s *Store) forgetFiled(ctx context.Context, tx *sql.Tx, target, run int64) error {
+func (s *Store) forgetFiled(ctx context.Context, tx *tx, target, run int64) error {
 	list, _, err := listSegments(ctx, tx, target)
 	if err != nil {
 		return err

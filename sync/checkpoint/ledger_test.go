@@ -83,7 +83,7 @@ func ledgerRuns(t *testing.T, url string, rnd *rand.Rand, key func() uint64, m *
 		if r == nil {
 			r = &checkpoint.Run{Kind: checkpoint.Incremental}
 		}
-		must(t, l.Begin(ctx, r))
+		must(t, checkpoint.StartRun(ctx, l, r))
 		for range rnd.IntN(8) {
 			entries := make([]checkpoint.Entry, rnd.IntN(1<<rnd.IntN(12)))
 			for i := range entries {
@@ -97,13 +97,13 @@ func ledgerRuns(t *testing.T, url string, rnd *rand.Rand, key func() uint64, m *
 			for i := range entries {
 				entries[i].Cursor = max(entries[i].Cursor, m.from)
 			}
-			must(t, l.Save(ctx, r, checkpoint.Progress{Ledger: entries}))
+			must(t, checkpoint.SaveRun(ctx, l, r, checkpoint.Progress{Ledger: entries}))
 			m.save(r.Seq, entries)
 			compareLedger(t, s, target.ID, rnd, key, m)
 		}
 		o := checkpoint.Outcome{Status: checkpoint.Succeeded}
 		if rnd.IntN(3) == 0 {
-			o.Status, o.Rewind = checkpoint.Failed, &warehouse.Position{}
+			o.Status, o.Rewind = checkpoint.Failed, true
 			m.rewind(r.Seq)
 		}
 		if rnd.IntN(2) == 0 {
@@ -111,7 +111,7 @@ func ledgerRuns(t *testing.T, url string, rnd *rand.Rand, key func() uint64, m *
 			o.LedgerFrom = &from
 			m.prune(from)
 		}
-		must(t, l.Finish(ctx, r, o))
+		must(t, checkpoint.FinishRun(ctx, l, r, o))
 		compareLedger(t, s, target.ID, rnd, key, m)
 	}
 }
@@ -152,12 +152,12 @@ func TestLedgerFromMovesBack(t *testing.T) {
 		ctx := t.Context()
 		l, target := lease(t, s, "usage", "prod")
 		r := begin(t, l, checkpoint.Incremental)
-		must(t, l.Save(ctx, r, checkpoint.Progress{Ledger: []checkpoint.Entry{{Key: 1, Cursor: 100}}}))
-		must(t, l.Finish(ctx, r, checkpoint.Outcome{Status: checkpoint.Succeeded, LedgerFrom: ptr(int64(90))}))
+		must(t, checkpoint.SaveRun(ctx, l, r, checkpoint.Progress{Ledger: []checkpoint.Entry{{Key: 1, Cursor: 100}}}))
+		must(t, checkpoint.FinishRun(ctx, l, r, checkpoint.Outcome{Status: checkpoint.Succeeded, LedgerFrom: ptr(int64(90))}))
 
 		r = begin(t, l, checkpoint.Resync)
 		for c := range int64(60) {
-			must(t, l.Save(ctx, r, checkpoint.Progress{Ledger: []checkpoint.Entry{{Key: uint64(c), Cursor: 40 + c}}}))
+			must(t, checkpoint.SaveRun(ctx, l, r, checkpoint.Progress{Ledger: []checkpoint.Entry{{Key: uint64(c), Cursor: 40 + c}}}))
 		}
 		found := func(want int) {
 			t.Helper()
@@ -168,7 +168,7 @@ func TestLedgerFromMovesBack(t *testing.T) {
 			}
 		}
 		found(2) // 58 and 59 at 98 and 99; key 1 was sent again at 41
-		must(t, l.Finish(ctx, r, checkpoint.Outcome{Status: checkpoint.Succeeded, LedgerFrom: ptr(int64(40))}))
+		must(t, checkpoint.FinishRun(ctx, l, r, checkpoint.Outcome{Status: checkpoint.Succeeded, LedgerFrom: ptr(int64(40))}))
 		found(5)
 	})
 }
@@ -187,8 +187,8 @@ func TestLedgerGivesSpaceBack(t *testing.T) {
 		for j := range int64(perRun) {
 			p.Ledger = append(p.Ledger, checkpoint.Entry{Key: rnd.Uint64(), Cursor: i*perRun + j})
 		}
-		must(t, l.Save(ctx, r, p))
-		must(t, l.Finish(ctx, r, checkpoint.Outcome{Status: checkpoint.Succeeded, LedgerFrom: ptr((i - lookback) * perRun)}))
+		must(t, checkpoint.SaveRun(ctx, l, r, p))
+		must(t, checkpoint.FinishRun(ctx, l, r, checkpoint.Outcome{Status: checkpoint.Succeeded, LedgerFrom: ptr((i - lookback) * perRun)}))
 		if _, n, _, err := s.LedgerHigh(ctx, target.ID); err != nil || n > 4*perRun*lookback {
 			t.Fatalf("after run %d the ledger has %d entries, %v", i, n, err)
 		}
@@ -214,7 +214,7 @@ func BenchmarkLedger(b *testing.B) {
 	}
 	defer l.Release()
 	r := &checkpoint.Run{Kind: checkpoint.Incremental}
-	if err := l.Begin(ctx, r); err != nil {
+	if err := checkpoint.StartRun(ctx, l, r); err != nil {
 		b.Fatal(err)
 	}
 	const batch, million = warehouse.MaxBatchRows, 1_000_000
@@ -229,7 +229,7 @@ func BenchmarkLedger(b *testing.B) {
 					keys = append(keys, k)
 				}
 			}
-			if err := l.Save(ctx, r, p); err != nil {
+			if err := checkpoint.SaveRun(ctx, l, r, p); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -240,7 +240,7 @@ func BenchmarkLedger(b *testing.B) {
 				b.Fatal(err)
 			}
 			keys, r = keys[:0], &checkpoint.Run{Kind: checkpoint.Incremental}
-			if err := l.Begin(ctx, r); err != nil {
+			if err := checkpoint.StartRun(ctx, l, r); err != nil {
 				b.Fatal(err)
 			}
 			save(b, million/batch)

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/mixsync/mixsync/connectors/postgres/postgrestest"
 )
 
 // Some tests need another process: one that is killed, has a file-size limit or
@@ -34,7 +36,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(postgrestest.Tests{M: m})
 }
 
 // child is a running child process.

@@ -6,7 +6,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,27 +20,22 @@ var migrations embed.FS
 // schemaVersion is the schema this binary reads and writes.
 const schemaVersion = 1
 
-// dialect holds what a database spells differently. Everything else in the
-// schema and the queries is SQL that SQLite and Postgres share; placeholders
-// are written ? and carry no casts.
-type dialect struct {
-	words  *strings.Replacer // {id}, {bytes} and {clustered} in the migrations
-	tables string            // counts the tables there are, and those called schema_migrations
-}
-
-var sqliteDialect = dialect{
-	words: strings.NewReplacer("{id}", "INTEGER PRIMARY KEY", "{bytes}", "BLOB", "{clustered}", " WITHOUT ROWID"),
-	tables: `SELECT COUNT(*), COUNT(CASE WHEN name = 'schema_migrations' THEN 1 END)
-		FROM sqlite_master WHERE type = 'table'`,
-}
-
 // migrate brings the schema up to schemaVersion in one transaction. Several
 // processes may start at once: the write lock lets one of them do it.
 func (s *Store) migrate(ctx context.Context) error {
 	if v, err := s.version(ctx, s.w); err != nil || v == schemaVersion {
 		return err
 	}
-	return s.write(ctx, "migrate", func(tx *sql.Tx) error {
+	return s.write(ctx, "migrate", func(tx *tx) error {
+		if s.dialect.shared {
+			// One process at a time: 0x6d697873 is "mixs".
+			if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock(1835628659)`); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, `CREATE SCHEMA IF NOT EXISTS `+pgSchema); err != nil {
+				return err
+			}
+		}
 		v, err := s.version(ctx, tx)
 		if err != nil || v == schemaVersion {
 			return err
@@ -65,7 +59,7 @@ func (s *Store) migrate(ctx context.Context) error {
 				return err
 			}
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO state (only, uuid, made_at) VALUES (1, ?, ?) ON CONFLICT (only) DO NOTHING`,
+		_, err = tx.ExecContext(ctx, `INSERT INTO state (one, uuid, made_at) VALUES (1, ?, ?) ON CONFLICT (one) DO NOTHING`,
 			uuid.NewString(), now)
 		return err
 	})
@@ -87,10 +81,10 @@ func (s *Store) version(ctx context.Context, db querier) (int, error) {
 	}
 	switch {
 	case v.Int64 == 0:
-		return 0, &Error{Kind: KindNotDatabase, Path: s.path, Hint: "point the state at a file of its own",
+		return 0, &Error{Kind: KindNotDatabase, Path: s.name(), Hint: "point the state at a file of its own",
 			Err: errors.New("the database holds tables that are not mixsync's")}
 	case v.Int64 > schemaVersion:
-		return 0, &Error{Kind: KindNewer, Path: s.path,
+		return 0, &Error{Kind: KindNewer, Path: s.name(),
 			Hint: "use the newer mixsync here, or a state of its own for this one",
 			Err:  fmt.Errorf("%w: schema version %d, this binary knows %d", ErrNewer, v.Int64, schemaVersion)}
 	}

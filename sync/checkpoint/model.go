@@ -78,32 +78,62 @@ type Counts struct {
 
 // Run is one attempt, or several, at one window.
 type Run struct {
-	ID       string // ULID
+	ID       string // UUID, version 7
 	TargetID int64
 	Kind     string
 	Status   string
 	Window   Window
-	Shape    string // hash of source, cursor and key columns: a position is only good for the same
-	Seq      int64  // counts the runs of a target; generation of row hashes
-	Position *warehouse.Position
-	// Floor is a place before the first reject of the run, at or behind
-	// Position: where the run goes back to when rejects become too many. An
-	// empty Position is the start of the window; nil: no reject yet.
-	Floor *warehouse.Position
-	// Held has the greatest cursor below that of the first row that is held back
-	// until it is due: the run's mark may go no further. Empty: below all rows of
-	// the window; nil: no row is held.
-	Held       *warehouse.Position
+	// CursorKind is the kind of the marks it moves; Invalid without a cursor. It is
+	// not kept: whoever takes a run up knows it.
+	CursorKind warehouse.Kind
+	Shape      string // hash of source, cursor and key columns: a position is only good for the same
+	Seq        int64  // counts the runs of a target; generation of row hashes
 	Counts     Counts // over all attempts
-	StartedAt  time.Time
-	FinishedAt *time.Time
-	MarkBefore *string
-	MarkAfter  *string
-	Error      json.RawMessage // {"code","message","hint"}; null when none
+	// SlicesDone of SlicesTotal are done.
+	SlicesDone, SlicesTotal int
+	StartedAt               time.Time
+	FinishedAt              *time.Time
+	MarkBefore              *string
+	MarkAfter               *string
+	Error                   json.RawMessage // {"code","message","hint"}; null when none
 	// Fingerprint is what the run sends under. Begin keeps it with the target,
 	// so that it counts even if the run is killed; it is not read back.
 	Fingerprint json.RawMessage
 }
+
+// Statuses of slices.
+const (
+	SlicePending = "pending" // to be done, or being done
+	SliceDone    = "done"
+	SliceFailed  = "failed" // it cannot be done now; the next attempt at the run tries again
+)
+
+// Slice is a part of a run's window: what is claimed and worked on at once.
+type Slice struct {
+	RunID    string
+	N, Total int // the nth of all, from 1, in order of the cursor
+	Window   Window
+	Status   string
+	Position *warehouse.Position
+	// Floor is a place before the first reject of the slice, at or behind
+	// Position: where it goes back to when rejects become too many. An empty
+	// Position is the start; nil: no reject yet.
+	Floor *warehouse.Position
+	// Held has the greatest cursor below that of the first row that is held back
+	// until it is due: the run's mark may go no further. Empty: below all rows of
+	// the slice; nil: no row is held.
+	Held    *warehouse.Position
+	Reached *string // the greatest cursor that is settled
+	Counts  Counts  // over all attempts since its start
+	Judged  Tally   // what its share of too many is judged by
+	Error   json.RawMessage
+	// As of the claim: whether all other slices are done, and their figures.
+	Last      bool
+	Elsewhere Tally
+}
+
+// Tally is what decides whether a run has to stop.
+type Tally struct{ Rows, Rejected, Restated int64 }
 
 // Entry is a row of the sent-ledger: what was last sent or filed for a key.
 type Entry struct {
@@ -143,7 +173,9 @@ type Progress struct {
 	Position *warehouse.Position // nil: unchanged
 	Floor    *warehouse.Position // nil: unchanged; Outcome.Rewind clears it
 	Held     *warehouse.Position // nil: unchanged
-	Counts   Counts              // totals over all attempts, absolute
+	Reached  *string             // nil: unchanged
+	Counts   Counts              // totals of the slice, absolute
+	Judged   Tally               // likewise
 	Ledger   []Entry
 	Hashes   []HashEntry
 	// Seen are rows that have not changed, by key: a mirror must know, no later
@@ -153,24 +185,62 @@ type Progress struct {
 	Resolved []uint64 // key hashes whose open rejects are settled: the row was accepted
 }
 
+// Done is what is to be known of a slice that is done.
+type Done struct {
+	Counts  Counts
+	Judged  Tally
+	Reached *string // nil: as last saved
+	// Lookback returns the cursor, in ticks, that lies the lookback before a mark.
+	Lookback func(mark string) *int64
+}
+
 // Outcome ends an attempt at a run.
 type Outcome struct {
 	Status      string
-	Counts      Counts
 	Error       json.RawMessage
 	Mark        *Mark   // nil: the mark stays
 	MarkAfter   *string // for the history: the mark as the run leaves it
 	Fingerprint json.RawMessage
 	LedgerFrom  *int64 // with a new mark: entries below are dropped
 	Columns     []string
-	// Rewind puts the run back to this position (empty Position: to the start)
-	// and forgets the ledger entries and row hashes of filed rows, so that a
-	// mended mapping sends them. Nil: no rewind.
-	Rewind *warehouse.Position
+	// Rewind puts every slice back to before its first reject and forgets the
+	// ledger entries and row hashes of filed rows, so that a mended mapping sends
+	// them.
+	Rewind bool
 }
 
 // ErrHeld says that another process holds the lease.
 var ErrHeld = errors.New("another run holds the lease")
+
+// HeldError is ErrHeld with what is known of the holder.
+type HeldError struct {
+	Holder string
+	Since  time.Time
+	// RunID and Kind are of the run that its members may be joined at; empty when
+	// the target is held by one alone.
+	RunID, Kind string
+	// Alone says that the holder is about to open a run, or to end one: looking
+	// again soon is worth while.
+	Alone bool
+}
+
+func (e *HeldError) Error() string {
+	text := ErrHeld.Error() + ": " + e.Holder
+	if !e.Since.IsZero() {
+		text += ", since " + e.Since.Format(time.RFC3339)
+	}
+	return text
+}
+
+func (e *HeldError) Unwrap() error { return ErrHeld }
+
+// Why there is no slice to be had.
+var (
+	ErrNone = errors.New("others are at what is left of the run")
+	ErrDone = errors.New("no slice of the run is left to be done")
+	ErrTurn = errors.New("an incremental run of the sync wants its turn")
+	ErrOver = errors.New("the run was ended by another process")
+)
 
 // ErrFenced says that the lease was lost: somebody else has taken over, and
 // nothing more may be saved or sent.

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -25,40 +26,55 @@ type Options struct {
 	ReadOnly bool
 	// BusyTimeout is how long to wait for other processes' transactions; 10 s when zero.
 	BusyTimeout time.Duration
+	// Lease is how long a lease in a Postgres state lasts without being renewed,
+	// Request how long a request that was begun under it may take: whoever takes
+	// over waits for both. 30 s each when zero.
+	Lease, Request time.Duration
 }
 
 // Store is an open state. It is safe for concurrent use.
 type Store struct {
 	dialect dialect
 	path    string      // absolute, links resolved; empty in memory
+	place   string      // of a server: what errors call it
 	file    os.FileInfo // what was at path when it was opened
 	uuid    string
 	wait    time.Duration // BusyTimeout
 	reading bool          // ReadOnly
 
-	w *sql.DB // one connection: writers of this process take turns here, not at the file's lock; nil when reading a file
-	r *sql.DB // readers; the same as w in memory
+	opened        time.Time // deadlines are counted from here
+	term, request time.Duration
+
+	w *db // one connection: writers of this process take turns here, not at the file's lock; nil when reading a file
+	r *db // readers; the same as w in memory
 
 	segments segmentCache
 
-	mu   sync.Mutex
-	held map[int64]bool // targets leased by this store; only used in memory, where there is no file to lock
+	mu    sync.Mutex
+	locks map[int64]*lock // of the targets that this process is at
 }
 
 // Open opens the state at a URL and brings its schema up to date.
 //
 // "sqlite:path" and "sqlite:///absolute/path" name a file, which is created
 // (mode 0600, its folder 0700) if need be; "sqlite::memory:" is a state that
-// ends with the process.
+// ends with the process. "postgres://…" is a database that processes on several
+// machines share; everything is in its schema "mixsync".
 func Open(ctx context.Context, stateURL string, o Options) (*Store, error) {
+	s := &Store{
+		dialect: sqliteDialect, wait: cmp.Or(o.BusyTimeout, 10*time.Second), reading: o.ReadOnly, locks: map[int64]*lock{},
+		opened: time.Now(), term: cmp.Or(o.Lease, 30*time.Second), request: cmp.Or(o.Request, 30*time.Second),
+	}
+	s.segments.limit = maxCached
+	if strings.HasPrefix(stateURL, "postgres://") || strings.HasPrefix(stateURL, "postgresql://") {
+		if err := s.openPostgres(ctx, stateURL); err != nil {
+			return nil, errors.Join(s.fail("open", err), s.Close())
+		}
+		return s, nil
+	}
 	path, err := parseURL(stateURL)
 	if err != nil {
 		return nil, err
-	}
-	s := &Store{dialect: sqliteDialect, wait: o.BusyTimeout, reading: o.ReadOnly, held: map[int64]bool{}}
-	s.segments.limit = maxCached
-	if s.wait == 0 {
-		s.wait = 10 * time.Second
 	}
 	if path != "" {
 		if s.path, err = resolve(path); err != nil {
@@ -86,10 +102,7 @@ func parseURL(stateURL string) (string, error) {
 		if !ok {
 			scheme = ""
 		}
-		hint := "write sqlite:PATH, for example sqlite:.mixsync/state.db"
-		if scheme == "postgres" || scheme == "postgresql" {
-			hint = "a Postgres state comes with a later version; for now " + hint
-		}
+		hint := "write sqlite:PATH, for example sqlite:.mixsync/state.db, or a postgres:// URL"
 		// The URL may hold a password: only its scheme is repeated.
 		return "", &Error{Kind: KindURL, Path: scheme, Hint: hint, Err: errors.New("unsupported state URL")}
 	}
@@ -157,17 +170,19 @@ func (s *Store) prepareFile() error {
 
 func (s *Store) connect(ctx context.Context) error {
 	if s.path == "" {
-		db, err := sql.Open("sqlite", dsn(":memory:", s.wait))
+		memory, err := sql.Open("sqlite", dsn(":memory:", s.wait))
 		if err != nil {
 			return err
 		}
-		s.w, s.r = db, db
+		s.w = &db{memory, s, &s.dialect}
+		s.r = s.w
 		s.w.SetMaxOpenConns(1)
 	} else {
-		var err error
-		if s.r, err = sql.Open("sqlite", dsn(s.path, s.wait, s.readParams()...)); err != nil {
+		readers, err := sql.Open("sqlite", dsn(s.path, s.wait, s.readParams()...))
+		if err != nil {
 			return err
 		}
+		s.r = &db{readers, s, &s.dialect}
 		s.r.SetMaxOpenConns(4)
 		// The writing connection changes a file that is not in WAL mode as it
 		// opens it, so first make sure that it is ours.
@@ -188,10 +203,11 @@ func (s *Store) connect(ctx context.Context) error {
 		}
 	}
 	if !s.reading && s.path != "" {
-		var err error
-		if s.w, err = sql.Open("sqlite", dsn(s.path, s.wait, writing...)); err != nil {
+		writer, err := sql.Open("sqlite", dsn(s.path, s.wait, writing...))
+		if err != nil {
 			return err
 		}
+		s.w = &db{writer, s, &s.dialect}
 		s.w.SetMaxOpenConns(1)
 	}
 	if s.w != nil {
@@ -245,7 +261,7 @@ func dsn(path string, wait time.Duration, params ...string) string {
 // UUID identifies the state: it is made with it and never changes. Empty for a
 // state that was opened for reading and does not exist.
 func (s *Store) UUID() string {
-	if s.reading && s.path == "" {
+	if s.reading && s.path == "" && !s.dialect.shared {
 		return ""
 	}
 	return s.uuid

@@ -60,11 +60,11 @@ func saveForEver(ctx context.Context, url string) error {
 	if r == nil {
 		r = &checkpoint.Run{Kind: checkpoint.Incremental}
 	}
-	if err := l.Begin(ctx, r); err != nil {
+	if err := checkpoint.StartRun(ctx, l, r); err != nil {
 		return err
 	}
 	for n := int(r.Counts.Rejected); ; n++ {
-		if err := l.Save(ctx, r, progress(n)); err != nil {
+		if err := checkpoint.SaveRun(ctx, l, r, progress(n)); err != nil {
 			return err
 		}
 		fmt.Println(n)
@@ -101,7 +101,9 @@ func checkSaved(t *testing.T, url string, saved, round int) {
 	defer l.Release()
 	r, err := l.Unfinished(ctx, checkpoint.Incremental)
 	must(t, err)
-	n := atoi(t, *r.Position.Cursor)/step - 1
+	part, err := checkpoint.SavedSlice(ctx, s, r)
+	must(t, err)
+	n := atoi(t, *part.Position.Cursor)/step - 1
 	if n != saved && n != saved+1 {
 		t.Fatalf("round %d: Save %d had returned, the position is that of %d", round, saved, n)
 	}
@@ -191,15 +193,15 @@ func shareFile(ctx context.Context, url string) error {
 	}
 	defer l.Release()
 	r := &checkpoint.Run{Kind: checkpoint.Incremental}
-	if err := l.Begin(ctx, r); err != nil {
+	if err := checkpoint.StartRun(ctx, l, r); err != nil {
 		return err
 	}
 	for n := range 10 {
-		if err := l.Save(ctx, r, progress(0)); err != nil {
+		if err := checkpoint.SaveRun(ctx, l, r, progress(0)); err != nil {
 			return fmt.Errorf("save %d: %w", n, err)
 		}
 	}
-	return l.Finish(ctx, r, checkpoint.Outcome{Status: checkpoint.Succeeded})
+	return checkpoint.FinishRun(ctx, l, r, checkpoint.Outcome{Status: checkpoint.Succeeded})
 }
 
 // Processes that start at once on a file that is not there yet, and then write
@@ -232,12 +234,12 @@ func TestGoroutinesShareAStore(t *testing.T) {
 			l, target := lease(t, s, fmt.Sprint("sync", i), "prod")
 			wg.Go(func() {
 				r := &checkpoint.Run{Kind: checkpoint.Incremental}
-				if err := l.Begin(t.Context(), r); err != nil {
+				if err := checkpoint.StartRun(t.Context(), l, r); err != nil {
 					t.Error(err)
 					return
 				}
 				for n := range 10 {
-					if err := l.Save(t.Context(), r, progress(n)); err != nil {
+					if err := checkpoint.SaveRun(t.Context(), l, r, progress(n)); err != nil {
 						t.Error(err)
 					}
 					into := map[uint64]checkpoint.Entry{}
@@ -269,7 +271,7 @@ func growUntilFull(ctx context.Context, url string) error {
 	}
 	defer l.Release()
 	r := &checkpoint.Run{Kind: checkpoint.Incremental}
-	if err := l.Begin(ctx, r); err != nil {
+	if err := checkpoint.StartRun(ctx, l, r); err != nil {
 		return err
 	}
 	limited := syscall.Rlimit{Cur: 1 << 20, Max: 1 << 40}
@@ -278,7 +280,7 @@ func growUntilFull(ctx context.Context, url string) error {
 	}
 	n := 0
 	for ; err == nil; n++ {
-		err = l.Save(ctx, r, progress(n))
+		err = checkpoint.SaveRun(ctx, l, r, progress(n))
 	}
 	n--
 	e, ok := errors.AsType[*checkpoint.Error](err)
@@ -295,7 +297,7 @@ func growUntilFull(ctx context.Context, url string) error {
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limited); err != nil {
 		return err
 	}
-	if err := l.Save(ctx, r, progress(n)); err != nil {
+	if err := checkpoint.SaveRun(ctx, l, r, progress(n)); err != nil {
 		return fmt.Errorf("with space again: %w", err)
 	}
 	fmt.Println(n)
@@ -334,7 +336,9 @@ func checkExactly(t *testing.T, url string, saved int) {
 	s := open(t, url, checkpoint.Options{ReadOnly: true})
 	runs, err := s.Runs(t.Context(), checkpoint.RunFilter{})
 	must(t, err)
-	if got := *runs[0].Position.Cursor; got != strconv.Itoa((saved+1)*step) {
+	part, err := checkpoint.SavedSlice(t.Context(), s, runs[0])
+	must(t, err)
+	if got := *part.Position.Cursor; got != strconv.Itoa((saved+1)*step) {
 		t.Errorf("position = %s after Save %d", got, saved)
 	}
 }

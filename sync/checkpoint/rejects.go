@@ -62,7 +62,7 @@ func (s *Store) Reject(ctx context.Context, id string) (*Reject, error) {
 // DropRejects forgets open rejects and returns how many. The rows are not sent.
 func (s *Store) DropRejects(ctx context.Context, f RejectFilter) (dropped int64, err error) {
 	w := f.where()
-	err = s.write(ctx, "drop rejects", func(tx *sql.Tx) (err error) {
+	err = s.write(ctx, "drop rejects", func(tx *tx) (err error) {
 		dropped, err = affected(tx.ExecContext(ctx, `DELETE FROM rejects WHERE id IN (SELECT j.id FROM rejects j
 			JOIN targets t ON t.id = j.target_id`+w.clause()+` ORDER BY j.id`+limit(f.Limit)+`)`, w.args...))
 		return err
@@ -107,7 +107,7 @@ func (s *Store) OpenRejectKeys(ctx context.Context, targetID int64, limit int) (
 
 // addRejects files rejects. One that is there already keeps when it was first
 // seen and has one attempt more.
-func addRejects(ctx context.Context, tx *sql.Tx, target int64, run string, rejects []Reject) error {
+func addRejects(ctx context.Context, tx *tx, target int64, run string, rejects []Reject) error {
 	if len(rejects) == 0 {
 		return nil
 	}
@@ -133,7 +133,7 @@ func addRejects(ctx context.Context, tx *sql.Tx, target int64, run string, rejec
 	return nil
 }
 
-func scanReject(row interface{ Scan(...any) error }) (Reject, error) {
+func scanReject(row scanner) (Reject, error) {
 	var (
 		j           Reject
 		key         string

@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mixsync/mixsync/connectors/warehouse"
 	"github.com/mixsync/mixsync/sync/checkpoint"
 )
 
@@ -28,19 +27,19 @@ func TestHashes(t *testing.T) {
 			}
 		}
 		r := begin(t, l, checkpoint.Incremental)
-		must(t, l.Save(ctx, r, checkpoint.Progress{Hashes: []checkpoint.HashEntry{
+		must(t, checkpoint.SaveRun(ctx, l, r, checkpoint.Progress{Hashes: []checkpoint.HashEntry{
 			{Key: 1 << 63, Hash: 1<<64 - 1, Ident: "c"}, {Key: 0, Hash: 9, Ident: "z"}, {Key: 1<<64 - 1, Hash: 1, Ident: "f"},
 			{Key: 0, Hash: 10, Ident: "a"}, {Key: 1, Hash: 11, Ident: "b"},
 		}}))
 		or := begin(t, other, checkpoint.Incremental)
-		must(t, other.Save(ctx, or, checkpoint.Progress{Hashes: []checkpoint.HashEntry{{Key: 5, Hash: 5}}}))
+		must(t, checkpoint.SaveRun(ctx, other, or, checkpoint.Progress{Hashes: []checkpoint.HashEntry{{Key: 5, Hash: 5}}}))
 		hashes(map[uint64]uint64{0: 10, 1: 11, 1 << 63: 1<<64 - 1, 1<<64 - 1: 1})
-		must(t, l.Finish(ctx, r, checkpoint.Outcome{Status: checkpoint.Succeeded}))
+		must(t, checkpoint.FinishRun(ctx, l, r, checkpoint.Outcome{Status: checkpoint.Succeeded}))
 
 		// The second run sees key 0 unchanged and files key 1; the rest is gone.
 		r = begin(t, l, checkpoint.Incremental)
-		must(t, l.Save(ctx, r, checkpoint.Progress{Seen: []uint64{0, 77}}))
-		must(t, l.Save(ctx, r, checkpoint.Progress{Hashes: []checkpoint.HashEntry{{Key: 1, Hash: 12, Filed: true}}}))
+		must(t, checkpoint.SaveRun(ctx, l, r, checkpoint.Progress{Seen: []uint64{0, 77}}))
+		must(t, checkpoint.SaveRun(ctx, l, r, checkpoint.Progress{Hashes: []checkpoint.HashEntry{{Key: 1, Hash: 12, Filed: true}}}))
 		hashes(map[uint64]uint64{0: 10, 1: 12, 1 << 63: 1<<64 - 1, 1<<64 - 1: 1})
 		var gone []checkpoint.HashEntry
 		for after := uint64(0); ; {
@@ -58,7 +57,7 @@ func TestHashes(t *testing.T) {
 		must(t, l.ForgetHashes(ctx, []uint64{1 << 63}))
 
 		// Rewound, the filed row is sent again, and its profile is still known.
-		must(t, l.Finish(ctx, r, checkpoint.Outcome{Status: checkpoint.Failed, Rewind: &warehouse.Position{}}))
+		must(t, checkpoint.FinishRun(ctx, l, r, checkpoint.Outcome{Status: checkpoint.Failed, Rewind: true}))
 		hashes(map[uint64]uint64{0: 10, 1<<64 - 1: 1})
 		page, err := s.Unseen(ctx, target.ID, 99, 0, 10)
 		must(t, err)
@@ -96,7 +95,7 @@ func TestManyKeys(t *testing.T) {
 			p.Hashes = append(p.Hashes, checkpoint.HashEntry{Key: i, Hash: i})
 			p.Rejects = append(p.Rejects, checkpoint.Reject{ID: fmt.Sprint(i), Key: []byte(`1`), KeyHash: i})
 		}
-		must(t, l.Save(ctx, r, p))
+		must(t, checkpoint.SaveRun(ctx, l, r, p))
 		for _, want := range []int{n, 0} {
 			got := map[uint64]uint64{}
 			must(t, s.Hashes(ctx, target.ID, keys, got))
@@ -104,9 +103,9 @@ func TestManyKeys(t *testing.T) {
 			if err != nil || len(got) != want || len(open) != want {
 				t.Errorf("%d hashes, %d rejects, %v, want %d", len(got), len(open), err, want)
 			}
-			must(t, l.Save(ctx, r, checkpoint.Progress{Seen: keys}))
+			must(t, checkpoint.SaveRun(ctx, l, r, checkpoint.Progress{Seen: keys}))
 			must(t, l.ForgetHashes(ctx, keys))
-			must(t, l.Save(ctx, r, checkpoint.Progress{Resolved: keys}))
+			must(t, checkpoint.SaveRun(ctx, l, r, checkpoint.Progress{Resolved: keys}))
 		}
 	})
 }
@@ -122,16 +121,16 @@ func TestRejects(t *testing.T) {
 			FirstSeen: first, Payload: json.RawMessage(`{"x":1}`),
 		}
 		r := begin(t, l, checkpoint.Incremental)
-		must(t, l.Save(ctx, r, checkpoint.Progress{Rejects: []checkpoint.Reject{
+		must(t, checkpoint.SaveRun(ctx, l, r, checkpoint.Progress{Rejects: []checkpoint.Reject{
 			j, {ID: "b", Key: json.RawMessage(`{"id":2}`), KeyHash: 2, Code: "bad_time"}, {ID: "c", Key: json.RawMessage(`{"id":2}`), KeyHash: 2, Code: "too_large"},
 		}}))
-		must(t, l.Finish(ctx, r, checkpoint.Outcome{Status: checkpoint.Partial}))
+		must(t, checkpoint.FinishRun(ctx, l, r, checkpoint.Outcome{Status: checkpoint.Partial}))
 
 		// The next run files a again, and c's row is accepted, then refused again.
 		r = begin(t, l, checkpoint.Incremental)
 		again := j
 		again.FirstSeen, again.Message, again.Payload = first.Add(time.Hour), "still no time", nil
-		must(t, l.Save(ctx, r, checkpoint.Progress{
+		must(t, checkpoint.SaveRun(ctx, l, r, checkpoint.Progress{
 			Resolved: []uint64{2},
 			Rejects:  []checkpoint.Reject{again, {ID: "c", Key: json.RawMessage(`{"id":2}`), KeyHash: 2, Code: "too_large", FirstSeen: first}},
 		}))
@@ -147,8 +146,8 @@ func TestRejects(t *testing.T) {
 
 		other, _ := lease(t, s, "accounts", "prod")
 		or := begin(t, other, checkpoint.Incremental)
-		must(t, other.Save(ctx, or, checkpoint.Progress{Rejects: []checkpoint.Reject{{ID: "d", Key: json.RawMessage(`3`), KeyHash: 2, Code: "bad_time"}}}))
-		must(t, other.Save(ctx, or, checkpoint.Progress{Resolved: []uint64{1 << 63}})) // usage's a is none of its business
+		must(t, checkpoint.SaveRun(ctx, other, or, checkpoint.Progress{Rejects: []checkpoint.Reject{{ID: "d", Key: json.RawMessage(`3`), KeyHash: 2, Code: "bad_time"}}}))
+		must(t, checkpoint.SaveRun(ctx, other, or, checkpoint.Progress{Resolved: []uint64{1 << 63}})) // usage's a is none of its business
 
 		for _, test := range []struct {
 			f    checkpoint.RejectFilter

@@ -19,10 +19,11 @@ const unfinished = `('running', 'failed', 'interrupted')`
 // keepRuns is how many runs of a target are remembered.
 const keepRuns = 1000
 
-// Begin starts a run: it fills ID, TargetID, Seq, Status and StartedAt. A run
-// that has an ID, from Unfinished, is taken up again with the window, shape and
-// position r has now. A second unfinished run of a kind is refused.
-func (l *Lease) Begin(ctx context.Context, r *Run) error {
+// Begin starts a run, cut into slices: it fills ID, TargetID, Seq, Status and
+// StartedAt. A run that has an ID, from Unfinished, is taken up again: its slices
+// are as they were left, and those that had failed are to be done once more. A
+// second unfinished run of a kind is refused.
+func (l *Lease) Begin(ctx context.Context, r *Run, slices []Window) error {
 	if r.Kind != Incremental && r.Kind != Resync && r.Kind != Range {
 		return usage("begin: unknown kind of run %q", r.Kind)
 	}
@@ -34,9 +35,9 @@ func (l *Lease) Begin(ctx context.Context, r *Run) error {
 		if err != nil {
 			return err
 		}
-		began.ID, began.StartedAt = id.String(), time.Now().UTC().Truncate(time.Microsecond)
+		began.ID, began.StartedAt, began.SlicesTotal = id.String(), time.Now().UTC().Truncate(time.Microsecond), len(slices)
 	}
-	err := l.fenced(ctx, "begin run", func(tx *sql.Tx) error {
+	err := l.fenced(ctx, "begin run", func(tx *tx) error {
 		if len(began.Fingerprint) > 0 {
 			_, err := tx.ExecContext(ctx, `UPDATE targets SET fingerprint = ? WHERE id = ?`, textOf(began.Fingerprint), l.target.ID)
 			if err != nil {
@@ -46,7 +47,7 @@ func (l *Lease) Begin(ctx context.Context, r *Run) error {
 		if again {
 			return l.takeUp(ctx, tx, &began)
 		}
-		return l.insertRun(ctx, tx, &began)
+		return l.insertRun(ctx, tx, &began, slices)
 	})
 	if err != nil {
 		return err
@@ -58,10 +59,13 @@ func (l *Lease) Begin(ctx context.Context, r *Run) error {
 	return nil
 }
 
-func (l *Lease) insertRun(ctx context.Context, tx *sql.Tx, r *Run) error {
+func (l *Lease) insertRun(ctx context.Context, tx *tx, r *Run, slices []Window) error {
 	var open string
 	err := tx.QueryRowContext(ctx, `SELECT id FROM runs WHERE target_id = ? AND kind = ? AND status IN `+unfinished,
 		r.TargetID, r.Kind).Scan(&open)
+	if err == nil && open == r.ID {
+		return nil // it was committed although we did not hear of it
+	}
 	if err == nil {
 		return usage("begin: the %s run %s is unfinished: go on with it or abandon it first", r.Kind, open)
 	}
@@ -72,83 +76,38 @@ func (l *Lease) insertRun(ctx context.Context, tx *sql.Tx, r *Run) error {
 	if err != nil {
 		return err
 	}
-	bounds, position, counts, err := runJSON(r)
+	bounds, counts, err := runJSON(r)
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO runs (id, target_id, seq, kind, status, bounds, shape, position, counts, started_at, mark_before)
+	_, err = tx.ExecContext(ctx, `INSERT INTO runs (id, target_id, seq, kind, status, bounds, shape, counts, slices_total, started_at, mark_before)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		r.ID, r.TargetID, r.Seq, r.Kind, r.Status, bounds, r.Shape, position, counts, r.StartedAt.UnixMicro(), r.MarkBefore)
-	return err
+		r.ID, r.TargetID, r.Seq, r.Kind, r.Status, bounds, r.Shape, counts, len(slices), r.StartedAt.UnixMicro(), r.MarkBefore)
+	if err != nil {
+		return err
+	}
+	return insertSlices(ctx, tx, r.ID, slices)
 }
 
-func (l *Lease) takeUp(ctx context.Context, tx *sql.Tx, r *Run) error {
-	bounds, position, _, err := runJSON(r)
-	if err != nil {
-		return err
-	}
-	n, err := affected(tx.ExecContext(ctx, `UPDATE runs SET status = ?, bounds = ?, shape = ?, position = ?, mark_before = ?,
+func (l *Lease) takeUp(ctx context.Context, tx *tx, r *Run) error {
+	n, err := affected(tx.ExecContext(ctx, `UPDATE runs SET status = ?, shape = ?, mark_before = ?,
 		finished_at = NULL, error = NULL WHERE id = ? AND target_id = ? AND kind = ? AND status IN `+unfinished,
-		r.Status, bounds, r.Shape, position, r.MarkBefore, r.ID, r.TargetID, r.Kind))
+		r.Status, r.Shape, r.MarkBefore, r.ID, r.TargetID, r.Kind))
 	if err == nil && n == 0 {
 		err = usage("begin: there is no unfinished %s run %s", r.Kind, r.ID)
 	}
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE slices SET token = NULL, error = NULL, status = CASE WHEN status = 'failed' THEN 'pending' ELSE status END
+		WHERE run_id = ?`, r.ID)
 	return err
 }
 
-// Save keeps what became of newly settled rows: all of p, or on an error none
-// of it. It leaves r as it is.
-func (l *Lease) Save(ctx context.Context, r *Run, p Progress) error {
-	counts, err := json.Marshal(p.Counts)
-	if err != nil {
-		return err
-	}
-	position, err := positionText(p.Position)
-	if err != nil {
-		return err
-	}
-	floor, err1 := floorText(p.Floor)
-	held, err2 := floorText(p.Held)
-	if err := errors.Join(err1, err2); err != nil {
-		return err
-	}
-	items, err := itemsOf(p.Ledger, r.Seq)
-	if err != nil {
-		return usage("save: %w", err)
-	}
-	return l.fenced(ctx, "save progress", func(tx *sql.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, `UPDATE runs SET counts = ?, position = CASE WHEN ? = 1 THEN ? ELSE position END,
-			reject_floor = COALESCE(?, reject_floor), hold_floor = COALESCE(?, hold_floor)
-			WHERE id = ? AND target_id = ? AND status = 'running'`,
-			string(counts), bit(p.Position != nil), position, floor, held, r.ID, l.target.ID))
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return usage("save: run %s is not running", r.ID)
-		}
-		if err := l.markSent(ctx, tx, p.Counts); err != nil {
-			return err
-		}
-		if err := l.s.addLedger(ctx, tx, l.target.ID, items); err != nil {
-			return err
-		}
-		if err := addHashes(ctx, tx, l.target.ID, r.Seq, p.Hashes); err != nil {
-			return err
-		}
-		if err := seeHashes(ctx, tx, l.target.ID, r.Seq, p.Seen); err != nil {
-			return err
-		}
-		// Resolved first: a row may be refused again after it was accepted.
-		if err := eachIn(ctx, tx, `DELETE FROM rejects WHERE target_id = ? AND key_hash IN %`, []any{l.target.ID}, p.Resolved); err != nil {
-			return err
-		}
-		return addRejects(ctx, tx, l.target.ID, r.ID, p.Rejects)
-	})
-}
-
 // Finish ends an attempt at a run, with everything its outcome says, at once.
-// It brings *r and the lease's target up to date.
+// It brings *r and the lease's target up to date. It fails with ErrOver when
+// somebody else has ended the run. An interrupted run that has other members is
+// theirs to go on with: nothing but our claims is given up.
 func (l *Lease) Finish(ctx context.Context, r *Run, o Outcome) error {
 	switch o.Status {
 	case Succeeded, Partial, Failed, Interrupted:
@@ -156,41 +115,55 @@ func (l *Lease) Finish(ctx context.Context, r *Run, o Outcome) error {
 		return usage("finish: a run cannot end as %q", o.Status)
 	}
 	ended, now := *r, time.Now().UTC().Truncate(time.Microsecond)
-	ended.Status, ended.Counts, ended.Error, ended.FinishedAt = o.Status, o.Counts, o.Error, &now
+	ended.Status, ended.Error, ended.FinishedAt = o.Status, o.Error, &now
+	ended.MarkAfter = o.MarkAfter
 	if o.Mark != nil {
 		ended.MarkAfter = &o.Mark.Text
 	}
-	if o.Rewind != nil {
-		ended.Position, ended.Floor = o.Rewind, nil
-		if start(o.Rewind) {
-			ended.Position = nil
+	ours := true
+	err := l.fenced(ctx, "finish run", func(tx *tx) error {
+		if o.Status == Interrupted {
+			held, err := l.s.members(ctx, tx, l.target.ID, l.token)
+			if err != nil {
+				return err
+			}
+			if ours = held == nil || held.RunID != r.ID; !ours {
+				_, err := tx.ExecContext(ctx, `UPDATE slices SET token = NULL WHERE run_id = ? AND token = ?`, r.ID, l.token)
+				return err
+			}
 		}
-	}
-	err := l.fenced(ctx, "finish run", func(tx *sql.Tx) error { return l.finish(ctx, tx, &ended, o) })
-	if err != nil {
+		return l.finish(ctx, tx, &ended, o)
+	})
+	if err != nil || !ours {
 		return err
 	}
 	*r = ended
-	l.adopt(o)
+	l.adopt(o, ended.Counts)
 	return nil
 }
 
-func (l *Lease) finish(ctx context.Context, tx *sql.Tx, r *Run, o Outcome) error {
-	_, position, counts, err := runJSON(r)
+func (l *Lease) finish(ctx context.Context, tx *tx, r *Run, o Outcome) error {
+	if err := sumSlices(ctx, tx, r); err != nil {
+		return err
+	}
+	whole := o.Status == Succeeded || o.Status == Partial
+	if whole && r.SlicesDone < r.SlicesTotal {
+		return usage("finish: %d of %d slices of run %s are done", r.SlicesDone, r.SlicesTotal, r.ID)
+	}
+	_, counts, err := runJSON(r)
 	if err != nil {
 		return err
 	}
-	n, err := affected(tx.ExecContext(ctx, `UPDATE runs SET status = ?, counts = ?, error = ?, finished_at = ?, mark_after = ?,
-		position = CASE WHEN ? = 1 THEN ? ELSE position END, reject_floor = CASE WHEN ? = 1 THEN NULL ELSE reject_floor END
+	n, err := affected(tx.ExecContext(ctx, `UPDATE runs SET status = ?, counts = ?, slices_done = ?, error = ?, finished_at = ?, mark_after = ?
 		WHERE id = ? AND target_id = ? AND status = 'running'`,
-		r.Status, counts, textOf(r.Error), r.FinishedAt.UnixMicro(), r.MarkAfter, bit(o.Rewind != nil), position, bit(o.Rewind != nil), r.ID, l.target.ID))
+		r.Status, counts, r.SlicesDone, textOf(r.Error), r.FinishedAt.UnixMicro(), r.MarkAfter, r.ID, l.target.ID))
 	if err != nil {
 		return err
 	}
 	if n == 0 {
-		return usage("finish: run %s is not running", r.ID)
+		return ErrOver
 	}
-	if err := l.markSent(ctx, tx, o.Counts); err != nil {
+	if err := l.markSent(ctx, tx, r.Counts); err != nil {
 		return err
 	}
 	if o.Mark != nil {
@@ -209,11 +182,8 @@ func (l *Lease) finish(ctx context.Context, tx *sql.Tx, r *Run, o Outcome) error
 			return err
 		}
 	}
-	if o.Rewind != nil {
-		if err := l.s.forgetFiled(ctx, tx, l.target.ID, r.Seq); err != nil {
-			return err
-		}
-		if err := forgetFiledHashes(ctx, tx, l.target.ID, r.Seq); err != nil {
+	if o.Rewind {
+		if err := l.rewind(ctx, tx, r); err != nil {
 			return err
 		}
 	}
@@ -222,15 +192,34 @@ func (l *Lease) finish(ctx context.Context, tx *sql.Tx, r *Run, o Outcome) error
 			return err
 		}
 	}
+	if whole {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM slices WHERE run_id = ?`, r.ID); err != nil {
+			return err
+		}
+	}
 	_, err = tx.ExecContext(ctx, `DELETE FROM runs WHERE target_id = ? AND seq <= ? AND status NOT IN `+unfinished,
 		l.target.ID, r.Seq-keepRuns)
 	return err
 }
 
+// rewind puts every slice back to before its first reject.
+func (l *Lease) rewind(ctx context.Context, tx *tx, r *Run) error {
+	_, err := tx.ExecContext(ctx, `UPDATE slices SET status = 'pending', token = NULL, position = CASE WHEN reject_floor = '{}' THEN NULL ELSE reject_floor END,
+		reject_floor = NULL, reached = NULL, judged_rows = 0, judged_rejected = 0, judged_restated = 0
+		WHERE run_id = ? AND reject_floor IS NOT NULL`, r.ID)
+	if err != nil {
+		return err
+	}
+	if err := l.s.forgetFiled(ctx, tx, l.target.ID, r.Seq); err != nil {
+		return err
+	}
+	return forgetFiledHashes(ctx, tx, l.target.ID, r.Seq)
+}
+
 // adopt brings the lease's target up to date with a saved outcome.
-func (l *Lease) adopt(o Outcome) {
+func (l *Lease) adopt(o Outcome, counts Counts) {
 	t := l.target
-	t.Sent = t.Sent || o.Counts.Accepted > 0
+	t.Sent = t.Sent || counts.Accepted > 0
 	if o.Mark != nil {
 		t.Mark = o.Mark
 	}
@@ -247,19 +236,23 @@ func (l *Lease) adopt(o Outcome) {
 
 // Abandon gives up an unfinished run of the target.
 func (l *Lease) Abandon(ctx context.Context, runID string, reason json.RawMessage) error {
-	return l.fenced(ctx, "abandon run", func(tx *sql.Tx) error {
+	return l.fenced(ctx, "abandon run", func(tx *tx) error {
 		n, err := affected(tx.ExecContext(ctx, `UPDATE runs SET status = 'abandoned', error = ?, finished_at = COALESCE(finished_at, ?)
 			WHERE id = ? AND target_id = ? AND status IN `+unfinished, textOf(reason), time.Now().UnixMicro(), runID, l.target.ID))
 		if err == nil && n == 0 {
 			err = usage("abandon: there is no unfinished run %s", runID)
 		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM slices WHERE run_id = ?`, runID)
 		return err
 	})
 }
 
 // markSent notes that the target has sent something, with the first Save that
 // says so: a killed run's records count.
-func (l *Lease) markSent(ctx context.Context, tx *sql.Tx, c Counts) error {
+func (l *Lease) markSent(ctx context.Context, tx *tx, c Counts) error {
 	if c.Accepted == 0 {
 		return nil
 	}
@@ -268,11 +261,10 @@ func (l *Lease) markSent(ctx context.Context, tx *sql.Tx, c Counts) error {
 }
 
 // runJSON encodes the parts of a run that are kept as JSON.
-func runJSON(r *Run) (bounds string, position sql.NullString, counts string, err error) {
+func runJSON(r *Run) (bounds, counts string, err error) {
 	b, err1 := json.Marshal(r.Window)
 	c, err2 := json.Marshal(r.Counts)
-	position, err3 := positionText(r.Position)
-	return string(b), position, string(c), errors.Join(err1, err2, err3)
+	return string(b), string(c), errors.Join(err1, err2)
 }
 
 // positionText encodes a position; the start is NULL.

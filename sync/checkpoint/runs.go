@@ -7,11 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"github.com/mixsync/mixsync/connectors/warehouse"
 )
 
-const runColumns = `r.id, r.target_id, r.kind, r.status, r.bounds, r.shape, r.seq, r.position, r.reject_floor, r.hold_floor, r.counts,
+const runColumns = `r.id, r.target_id, r.kind, r.status, r.bounds, r.shape, r.seq, r.counts, r.slices_done, r.slices_total,
 	r.started_at, r.finished_at, r.mark_before, r.mark_after, r.error`
 
 // RunFilter selects runs; zero fields select all.
@@ -37,7 +35,21 @@ func (s *Store) Runs(ctx context.Context, f RunFilter) ([]*Run, error) {
 		all = append(all, r)
 		return err
 	})
+	for _, r := range all {
+		if err == nil {
+			err = s.upToDate(ctx, r)
+		}
+	}
 	return all, s.fail("load runs", err)
+}
+
+// upToDate sums up what the slices of a run that has not ended know.
+func (s *Store) upToDate(ctx context.Context, r *Run) error {
+	switch r.Status {
+	case Running, Failed, Interrupted:
+		return sumSlices(ctx, s.r, r)
+	}
+	return nil
 }
 
 // Run loads one run; nil when there is none of that id.
@@ -57,34 +69,27 @@ func (s *Store) oneRun(ctx context.Context, where string, args ...any) (*Run, er
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
+	if err == nil {
+		err = s.upToDate(ctx, r)
+	}
 	return r, s.fail("load run", err)
 }
 
-func scanRun(row interface{ Scan(...any) error }) (*Run, error) {
+func scanRun(row scanner) (*Run, error) {
 	var (
-		r                Run
-		bounds, counts   string
-		position, before sql.NullString
-		floor, held      sql.NullString
-		after, fault     sql.NullString
-		started          int64
-		finished         sql.NullInt64
+		r              Run
+		bounds, counts string
+		before         sql.NullString
+		after, fault   sql.NullString
+		started        int64
+		finished       sql.NullInt64
 	)
-	err := row.Scan(&r.ID, &r.TargetID, &r.Kind, &r.Status, &bounds, &r.Shape, &r.Seq, &position, &floor, &held, &counts,
+	err := row.Scan(&r.ID, &r.TargetID, &r.Kind, &r.Status, &bounds, &r.Shape, &r.Seq, &counts, &r.SlicesDone, &r.SlicesTotal,
 		&started, &finished, &before, &after, &fault)
 	if err != nil {
 		return nil, err
 	}
 	errs := []error{json.Unmarshal([]byte(bounds), &r.Window), json.Unmarshal([]byte(counts), &r.Counts)}
-	place := func(text sql.NullString, at **warehouse.Position) {
-		if text.Valid {
-			*at = new(warehouse.Position)
-			errs = append(errs, json.Unmarshal([]byte(text.String), *at))
-		}
-	}
-	place(position, &r.Position)
-	place(floor, &r.Floor)
-	place(held, &r.Held)
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("run %s: %w", r.ID, err)
 	}

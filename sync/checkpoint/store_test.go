@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mixsync/mixsync/connectors/postgres/postgrestest"
 	"github.com/mixsync/mixsync/connectors/warehouse"
 	"github.com/mixsync/mixsync/sync/checkpoint"
 )
@@ -58,11 +59,11 @@ func must(t *testing.T, err error) {
 func begin(t *testing.T, l *checkpoint.Lease, kind string) *checkpoint.Run {
 	t.Helper()
 	r := &checkpoint.Run{Kind: kind}
-	must(t, l.Begin(t.Context(), r))
+	must(t, checkpoint.StartRun(t.Context(), l, r))
 	return r
 }
 
-// Every test that does not need a file runs on both kinds of store.
+// Every test that does not need a file runs on all kinds of store.
 func onBoth(t *testing.T, test func(t *testing.T, s *checkpoint.Store)) {
 	t.Run("file", func(t *testing.T) {
 		t.Parallel()
@@ -71,6 +72,10 @@ func onBoth(t *testing.T, test func(t *testing.T, s *checkpoint.Store)) {
 	t.Run("memory", func(t *testing.T) {
 		t.Parallel()
 		test(t, open(t, "sqlite::memory:", checkpoint.Options{}))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, open(t, postgrestest.Start(t), checkpoint.Options{}))
 	})
 }
 
@@ -87,30 +92,33 @@ func TestRunFromBeginToEnd(t *testing.T) {
 			MarkBefore:  ptr("1"),
 			Fingerprint: []byte(`{"v":1}`),
 		}
-		must(t, l.Begin(ctx, r))
+		must(t, checkpoint.StartRun(ctx, l, r))
 		if r.ID == "" || r.Seq != 1 || r.Status != checkpoint.Running || r.TargetID != target.ID || r.StartedAt.IsZero() {
 			t.Fatalf("Begin left the run at %+v", r)
 		}
 
 		position := &warehouse.Position{Cursor: ptr("5"), Keys: []*string{ptr("k"), nil}, Seen: 2}
 		counts := checkpoint.Counts{Rows: 5, Accepted: 4, Rejected: 1, RejectCounts: map[string]int64{"bad_time": 1}}
-		must(t, l.Save(ctx, r, checkpoint.Progress{Position: position, Counts: counts}))
-		must(t, l.Save(ctx, r, checkpoint.Progress{Counts: counts})) // keeps the position
+		must(t, checkpoint.SaveRun(ctx, l, r, checkpoint.Progress{Position: position, Counts: counts}))
+		must(t, checkpoint.SaveRun(ctx, l, r, checkpoint.Progress{Counts: counts})) // keeps the position
 
 		got, err := l.Unfinished(ctx, checkpoint.Incremental)
 		must(t, err)
 		want := *r
-		want.Position, want.Counts, want.Fingerprint = position, counts, nil
+		want.Counts, want.Fingerprint, want.CursorKind = counts, nil, 0
 		if d := cmp.Diff(&want, got); d != "" {
 			t.Errorf("Unfinished after Save (-want +got):\n%s", d)
+		}
+		if part, err := checkpoint.SavedSlice(ctx, s, r); err != nil || !cmp.Equal(part.Position, position) {
+			t.Errorf("position = %v, %v, want %v", part.Position, err, position)
 		}
 		if other, err := l.Unfinished(ctx, checkpoint.Resync); err != nil || other != nil {
 			t.Errorf("Unfinished(resync) = %v, %v, want none", other, err)
 		}
 
 		mark := &checkpoint.Mark{Kind: warehouse.TimestampTZ, Text: "9"}
-		must(t, l.Finish(ctx, got, checkpoint.Outcome{
-			Status: checkpoint.Partial, Counts: counts, Mark: mark, LedgerFrom: ptr(int64(7)), Columns: []string{"a", "b"},
+		must(t, checkpoint.FinishRun(ctx, l, got, checkpoint.Outcome{
+			Status: checkpoint.Partial, Mark: mark, LedgerFrom: ptr(int64(7)), Columns: []string{"a", "b"},
 		}))
 		if left, err := l.Unfinished(ctx, checkpoint.Incremental); err != nil || left != nil {
 			t.Errorf("Unfinished after Finish = %v, %v, want none", left, err)
@@ -148,21 +156,23 @@ func TestOneUnfinishedRunOfAKind(t *testing.T) {
 		first := begin(t, l, checkpoint.Incremental)
 		begin(t, l, checkpoint.Resync)
 
-		wantKind(t, l.Begin(ctx, &checkpoint.Run{Kind: checkpoint.Incremental}), checkpoint.KindUsage)
-		must(t, l.Finish(ctx, first, checkpoint.Outcome{Status: checkpoint.Failed, Error: []byte(`{"code":"x"}`)}))
-		wantKind(t, l.Begin(ctx, &checkpoint.Run{Kind: checkpoint.Incremental}), checkpoint.KindUsage)
+		wantKind(t, checkpoint.StartRun(ctx, l, &checkpoint.Run{Kind: checkpoint.Incremental}), checkpoint.KindUsage)
+		must(t, checkpoint.FinishRun(ctx, l, first, checkpoint.Outcome{Status: checkpoint.Failed, Error: []byte(`{"code":"x"}`)}))
+		wantKind(t, checkpoint.StartRun(ctx, l, &checkpoint.Run{Kind: checkpoint.Incremental}), checkpoint.KindUsage)
 
 		again, err := l.Unfinished(ctx, checkpoint.Incremental)
 		must(t, err)
 		if again.ID != first.ID || string(again.Error) != `{"code":"x"}` {
 			t.Fatalf("Unfinished = %+v, want the failed run %s", again, first.ID)
 		}
-		must(t, l.Begin(ctx, again))
+		must(t, checkpoint.StartRun(ctx, l, again))
 		if again.Status != checkpoint.Running || again.Seq != first.Seq || again.FinishedAt != nil || again.Error != nil {
 			t.Errorf("a run taken up again is %+v", again)
 		}
 		must(t, l.Abandon(ctx, again.ID, []byte(`{"code":"superseded"}`)))
-		wantKind(t, l.Save(ctx, again, checkpoint.Progress{}), checkpoint.KindUsage)
+		if err := checkpoint.SaveRun(ctx, l, again, checkpoint.Progress{}); !errors.Is(err, checkpoint.ErrOver) {
+			t.Errorf("Save of an abandoned run = %v, want ErrOver", err)
+		}
 		wantKind(t, l.Abandon(ctx, again.ID, nil), checkpoint.KindUsage)
 		if r := begin(t, l, checkpoint.Incremental); r.Seq != 3 {
 			t.Errorf("the third run has number %d", r.Seq)
@@ -192,16 +202,16 @@ func TestFloor(t *testing.T) {
 		l, _ := lease(t, s, "usage", "prod")
 		r := begin(t, l, checkpoint.Incremental)
 		for _, floor := range []*warehouse.Position{{}, {Cursor: ptr("5"), Seen: 1}} {
-			must(t, l.Save(ctx, r, checkpoint.Progress{Floor: floor, Held: floor}))
-			must(t, l.Save(ctx, r, checkpoint.Progress{Position: &warehouse.Position{Cursor: ptr("7")}})) // keeps the floor
-			got, err := l.Unfinished(ctx, checkpoint.Incremental)
+			must(t, checkpoint.SaveRun(ctx, l, r, checkpoint.Progress{Floor: floor, Held: floor}))
+			must(t, checkpoint.SaveRun(ctx, l, r, checkpoint.Progress{Position: &warehouse.Position{Cursor: ptr("7")}})) // keeps the floor
+			got, err := checkpoint.SavedSlice(ctx, s, r)
 			must(t, err)
 			if d := cmp.Diff([]*warehouse.Position{floor, floor}, []*warehouse.Position{got.Floor, got.Held}); d != "" {
 				t.Errorf("floor and held (-saved +loaded):\n%s", d)
 			}
 		}
-		must(t, l.Finish(ctx, r, checkpoint.Outcome{Status: checkpoint.Failed, Rewind: &warehouse.Position{Cursor: ptr("5"), Seen: 1}}))
-		got, err := l.Unfinished(ctx, checkpoint.Incremental)
+		must(t, checkpoint.FinishRun(ctx, l, r, checkpoint.Outcome{Status: checkpoint.Failed, Rewind: true}))
+		got, err := checkpoint.SavedSlice(ctx, s, r)
 		must(t, err)
 		if got.Floor != nil || got.Held == nil || got.Position == nil || *got.Position.Cursor != "5" {
 			t.Errorf("after a rewind floor = %v, held = %v, position = %v", got.Floor, got.Held, got.Position)

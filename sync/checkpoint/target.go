@@ -23,7 +23,7 @@ func (s *Store) Target(ctx context.Context, sync, project string) (*Target, erro
 	if s.reading {
 		return &Target{Sync: sync, Project: project}, nil
 	}
-	err = s.write(ctx, "create target", func(tx *sql.Tx) error {
+	err = s.write(ctx, "create target", func(tx *tx) error {
 		const q = `INSERT INTO targets (sync, project, updated_at) VALUES (?, ?, ?) ON CONFLICT (sync, project) DO NOTHING`
 		if _, err := tx.ExecContext(ctx, q, sync, project, time.Now().UnixMicro()); err != nil {
 			return err
@@ -49,7 +49,7 @@ func (s *Store) findTarget(ctx context.Context, db querier, sync, project string
 	return scanTarget(db.QueryRowContext(ctx, `SELECT `+targetColumns+` FROM targets WHERE sync = ? AND project = ?`, sync, project))
 }
 
-func scanTarget(row interface{ Scan(...any) error }) (*Target, error) {
+func scanTarget(row scanner) (*Target, error) {
 	var (
 		t                                Target
 		kind, mark, fingerprint, columns sql.NullString
@@ -90,7 +90,7 @@ func kindNamed(name string) (warehouse.Kind, error) {
 }
 
 // setMark moves a target's mark; nil takes it away.
-func setMark(ctx context.Context, tx *sql.Tx, target int64, m *Mark) error {
+func setMark(ctx context.Context, tx *tx, target int64, m *Mark) error {
 	var kind, text sql.NullString
 	if m != nil {
 		if !m.Kind.IsCursor() {
@@ -118,7 +118,7 @@ func (s *Store) ResetTarget(ctx context.Context, l *Lease) error {
 }
 
 func (l *Lease) startOver(ctx context.Context, doing string, m *Mark, hashes bool) error {
-	err := l.fenced(ctx, doing, func(tx *sql.Tx) error {
+	err := l.fenced(ctx, doing, func(tx *tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE runs SET status = 'abandoned', finished_at = COALESCE(finished_at, ?)
 			WHERE target_id = ? AND status IN `+unfinished, time.Now().UnixMicro(), l.target.ID)
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 type querier interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	QueryRowContext(ctx context.Context, query string, args ...any) scanner
 }
 
 // A context that ends pulls the transaction and its statements away from under
@@ -23,7 +23,7 @@ const stmtClosed = "sql: statement is closed"
 // write runs fn in a transaction that holds the database's write lock from its
 // start. It is saved whole or not at all. fn may run more than once: it must
 // change nothing but the database.
-func (s *Store) write(ctx context.Context, doing string, fn func(tx *sql.Tx) error) error {
+func (s *Store) write(ctx context.Context, doing string, fn func(tx *tx) error) error {
 	if s.w == nil {
 		return usage("%s: the state was opened for reading only", doing)
 	}
@@ -31,15 +31,15 @@ func (s *Store) write(ctx context.Context, doing string, fn func(tx *sql.Tx) err
 		if err := s.intact(); err != nil {
 			return err
 		}
-		tx, err := s.w.BeginTx(ctx, nil)
+		begun, err := s.w.BeginTx(ctx, nil)
 		if err != nil {
 			return err
 		}
-		if err := fn(tx); err != nil {
-			_ = tx.Rollback() // what failed is what matters
+		if err := fn(&tx{begun, &s.dialect}); err != nil {
+			_ = begun.Rollback() // what failed is what matters
 			return err
 		}
-		return tx.Commit()
+		return begun.Commit()
 	})
 	if ctx.Err() != nil && (errors.Is(err, sql.ErrTxDone) || err != nil && err.Error() == stmtClosed) {
 		err = ctx.Err()
@@ -47,13 +47,15 @@ func (s *Store) write(ctx context.Context, doing string, fn func(tx *sql.Tx) err
 	return s.fail(doing, err)
 }
 
-// patiently calls fn again while the database is locked. SQLite's own waiting,
-// the busy timeout, does not cover every lock.
+// patiently calls fn again while the database is locked, or cannot be reached
+// for a moment. SQLite's own waiting, the busy timeout, does not cover every
+// lock; a Postgres may fail over. What a lost connection has committed is not
+// known, so fn must be fit to be repeated.
 func (s *Store) patiently(ctx context.Context, fn func() error) error {
 	start := time.Now()
 	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 		err := fn()
-		if err == nil || !busy(err) || time.Since(start) > s.wait {
+		if err == nil || !passing(err) || time.Since(start) > s.wait {
 			return err
 		}
 		select {
@@ -62,25 +64,6 @@ func (s *Store) patiently(ctx context.Context, fn func() error) error {
 		case <-time.After(pause):
 		}
 	}
-}
-
-// fenced runs fn in a transaction that holds only as long as the lease is ours.
-func (l *Lease) fenced(ctx context.Context, doing string, fn func(tx *sql.Tx) error) error {
-	if err := l.Valid(); err != nil {
-		return l.s.fail(doing, err)
-	}
-	return l.s.write(ctx, doing, func(tx *sql.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, `UPDATE leases SET seen_at = ? WHERE target_id = ? AND token = ?`,
-			time.Now().UnixMicro(), l.target.ID, l.token))
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			l.lost.Store(true)
-			return ErrFenced
-		}
-		return fn(tx)
-	})
 }
 
 func affected(r sql.Result, err error) (int64, error) {
@@ -136,7 +119,7 @@ func placeholders(rows, n int) string {
 // eachIn runs a statement for all keys, maxKeys at a time. The last portion is
 // filled up by repeating a key, so that one prepared statement does for all.
 // The query's IN list is written IN %.
-func eachIn(ctx context.Context, tx *sql.Tx, query string, first []any, keys []uint64) error {
+func eachIn(ctx context.Context, tx *tx, query string, first []any, keys []uint64) error {
 	if len(keys) == 0 {
 		return nil
 	}

@@ -55,6 +55,9 @@ type encoder struct {
 	// sent: that one must follow again, or the profile would end as the older.
 	overtaken map[uint64]struct{}
 
+	final    bool             // no other slice is left: shares of few rows can be judged
+	furthest warehouse.Cursor // the greatest one so far, where rows come in no order
+
 	batch *warehouse.Batch
 	note  *note
 	last  *warehouse.Position // of the batch before
@@ -86,14 +89,34 @@ func (e *encoder) Open(ctx context.Context, b *warehouse.Batch) (pipeline.Note, 
 	e.rank()
 	e.judge.rows.Add(n.rows)
 	if e.cursor >= 0 {
-		at := b.Cols[e.cursor].Int
-		e.live.reach(at[0], at[b.Len()-1])
+		col := &b.Cols[e.cursor]
+		e.live.reach(col.Int[0], col.Int[b.Len()-1])
+		e.reach(col)
 	}
 	e.plan.SetHashes(e.needsHashes())
 	if err := e.recall(ctx); err != nil {
 		return nil, err
 	}
 	return n, e.judge.verdict(false)
+}
+
+// reach notes the greatest cursor of the batch: its last one where rows come in
+// order.
+func (e *encoder) reach(col *warehouse.Column) {
+	last := warehouse.CursorAt(col, e.batch.Len()-1)
+	if e.batch.Position == nil {
+		for row := range e.batch.Len() {
+			if c := warehouse.CursorAt(col, row); last.Before(c) {
+				last = c
+			}
+		}
+		if last.Before(e.furthest) {
+			last = e.furthest
+		}
+		e.furthest = last
+	}
+	text := last.Text(col.Kind)
+	e.note.reached = &text
 }
 
 // needsHashes reports whether anything will be looked up or remembered of the
@@ -372,4 +395,4 @@ func (e *encoder) AppendMore(dst []byte, row int) []byte {
 }
 
 // Close judges the whole before the last payloads leave.
-func (e *encoder) Close() error { return e.judge.verdict(true) }
+func (e *encoder) Close() error { return e.judge.verdict(e.final) }

@@ -85,8 +85,11 @@ func Classify(err error) *Error {
 			Hint: "wait for the other run to end; only one run per sync and project is allowed at a time", Err: err}
 	case errors.As(err, &state):
 		code := CodeState
-		if state.Kind == checkpoint.KindURL || state.Kind == checkpoint.KindVolatile { // mended in the configuration
+		switch state.Kind {
+		case checkpoint.KindURL, checkpoint.KindVolatile: // mended in the configuration
 			code = CodeConfig
+		case checkpoint.KindUnreachable:
+			code = CodeUnreachable
 		}
 		return &Error{Code: code, Message: err.Error(), Hint: state.Hint, Err: err}
 	case errors.Is(err, checkpoint.ErrFenced):

@@ -2,8 +2,6 @@ package runner
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"math"
 
 	"github.com/mixsync/mixsync/connectors/mixpanel"
@@ -13,70 +11,31 @@ import (
 	"github.com/mixsync/mixsync/sync/pipeline"
 )
 
-// execute works on one run's window until it is done, or as far as it goes, and
-// says so in the state and the report.
-func (w *work) execute(ctx context.Context, run *checkpoint.Run) error {
-	a, err := w.attempt(ctx, run)
-	if err != nil {
-		return err
-	}
-	err = a.do(ctx)
-	w.report.RunID = run.ID
-	addCounts(&w.report.Counts, a.journal.attempt())
-	w.report.Slices.Total++
-	if err == nil {
-		w.report.Slices.Done++
-	}
-	stats := w.plan.Stats()
-	w.report.Omitted, w.report.Truncated, w.report.Replaced = stats.NonFinite+stats.Misfits, stats.Truncated, stats.Replaced
-	if w.opts.passing() {
-		return err
-	}
-	// Also a run that was cancelled is written down.
-	last, stop := context.WithTimeout(context.WithoutCancel(ctx), finishTime)
-	defer stop()
-	if errors.Is(err, checkpoint.ErrFenced) {
-		return err // it is no longer ours to write down
-	}
-	if stopped := (*Error)(nil); errors.As(err, &stopped) && stopped.Code == CodeTooManyRejects {
-		err = errors.Join(err, a.showRejects(last))
-	}
-	if e := w.lease.Finish(last, run, a.outcome(err)); e != nil {
-		err = errors.Join(err, e) // the first cause is the one that is told
-	}
-	return err
-}
-
-// attempt is one pass over what is left of a run's window.
+// attempt is one pass over what is left of a slice.
 type attempt struct {
 	*work
 	run     *checkpoint.Run
+	part    *checkpoint.Slice
 	encoder *encoder
 	journal *journal
-	live    *Live
+	meter   *meter
 }
 
-func (w *work) attempt(ctx context.Context, run *checkpoint.Run) (*attempt, error) {
+func (w *work) attempt(ctx context.Context, run *checkpoint.Run, s *checkpoint.Slice, own *mapping.Plan) (*attempt, error) {
+	if s.Position == nil { // from its start, whatever was counted before
+		s.Counts, s.Judged = checkpoint.Counts{}, checkpoint.Tally{}
+	}
 	free, open := make(chan *note, 64), &unsaved{}
-	live := &Live{Sync: w.sync.Name, Project: w.sync.Project, kind: w.kind()}
-	j := &judge{rejects: w.sync.MaxRejects, restates: w.sync.MaxRestated, accept: w.opts.AcceptMappingChange || w.opts.DryRun}
-	if run.Floor != nil || run.Counts.Rejected == 0 { // not after a rewind: those rejects are to be judged anew
-		j.rows.Store(run.Counts.Rows)
-		j.rejected.Store(run.Counts.Rejected)
-		j.restated.Store(run.Counts.Restated)
-	}
+	m := &meter{live: w.live}
+	j := newJudge(w.sync, s, w.opts.AcceptMappingChange || w.opts.DryRun)
 	e := &encoder{
-		plan: w.plan, sync: w.sync, target: w.target, run: run, memory: w.Store, judge: j, cursor: w.cursor,
+		plan: own, sync: w.sync, target: w.target, run: run, memory: w.Store, judge: j, cursor: w.cursor,
 		zone: math.MaxInt64, high: math.MinInt64, skip: run.Kind == checkpoint.Incremental,
-		known: map[uint64]checkpoint.Entry{}, sent: map[uint64]uint64{}, overtaken: map[uint64]struct{}{}, free: free, unsaved: open, live: live, last: run.Position,
+		known: map[uint64]checkpoint.Entry{}, sent: map[uint64]uint64{}, overtaken: map[uint64]struct{}{}, free: free, unsaved: open, live: w.live, last: s.Position,
+		final: s.Last, furthest: warehouse.Cursor{Ticks: math.MinInt64},
 	}
-	if run.Window.To != nil {
-		if to, err := warehouse.ParseCursor(live.kind, *run.Window.To); err == nil {
-			live.last.Store(to.Ticks)
-		}
-	}
-	a := &attempt{work: w, run: run, encoder: e, live: live,
-		journal: &journal{lease: w.lease, run: run, base: run.Counts, live: live, free: free, unsaved: open, kind: live.kind, floor: run.Floor, held: run.Held}}
+	a := &attempt{work: w, run: run, part: s, encoder: e, meter: m,
+		journal: &journal{lease: w.lease, run: run, part: s, base: s.Counts, judge: j, meter: m, free: free, unsaved: open, kind: w.kind(), floor: s.Floor, held: s.Held}}
 	if w.opts.passing() {
 		a.journal.lease = nil
 	}
@@ -86,8 +45,13 @@ func (w *work) attempt(ctx context.Context, run *checkpoint.Run) (*attempt, erro
 	if err := a.remembering(ctx); err != nil {
 		return nil, err
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	var err error
-	e.open, err = w.Store.OpenRejectKeys(ctx, w.target.ID, maxOpenRejects)
+	if w.open == nil {
+		w.open, err = w.Store.OpenRejectKeys(ctx, w.target.ID, maxOpenRejects)
+	}
+	e.open = w.open
 	return a, err
 }
 
@@ -135,13 +99,14 @@ func (a *attempt) remembering(ctx context.Context) error {
 // do reads what is left of the window and takes it to Mixpanel.
 func (a *attempt) do(ctx context.Context) error {
 	spec := a.readSpec()
-	spec.From, spec.To, spec.Before = a.run.Window.From, a.run.Window.To, a.run.Window.Before
-	spec.After, spec.Limit = a.run.Position, int(a.opts.Limit)
+	spec.From, spec.To, spec.Before = a.part.Window.From, a.part.Window.To, a.part.Window.Before
+	spec.After, spec.Limit = a.part.Position, int(a.opts.Limit)
 	reader, err := warehouse.NewReader(a.Driver, a.schema, spec)
 	if err != nil {
 		return err
 	}
 	defer reader.Close()
+	a.live.open(a.run, a.part)
 	if a.Watch != nil {
 		a.Watch(a.live)
 	}
@@ -149,7 +114,7 @@ func (a *attempt) do(ctx context.Context) error {
 		return err
 	}
 	// Refusals of the last requests count as well.
-	if err := a.encoder.judge.verdict(true); err != nil {
+	if err := a.encoder.judge.verdict(a.part.Last); err != nil {
 		return err
 	}
 	if a.sync.DeleteGone && a.cursor < 0 && !a.opts.passing() {
@@ -160,10 +125,13 @@ func (a *attempt) do(ctx context.Context) error {
 
 func (a *attempt) pipe(ctx context.Context, source pipeline.Source, schema *warehouse.Schema, e pipeline.Encoder, j pipeline.Journal) error {
 	run := &pipeline.Run{
-		Source: source, Schema: schema, Encoder: e, Journal: j, Pacer: a.Pacer, Senders: a.Senders, Stop: a.Stop,
+		Source: source, Schema: schema, Encoder: e, Journal: j, Pacer: a.Pacer, Senders: a.senders(), Stop: a.stop,
 		Endpoint: endpoint(a.sync.Spec.Type),
 		Judge:    func() error { return a.encoder.judge.verdict(false) },
-		Hooks:    pipeline.Hooks{Read: a.live.read, Attempt: a.live.attempt, Saved: a.live.saved},
+		Hooks:    pipeline.Hooks{Read: a.live.read, Attempt: a.meter.attempt, Saved: a.live.saved},
+	}
+	if a.Backfill != nil && a.run.Kind != checkpoint.Incremental {
+		run.Pacer = a.Backfill
 	}
 	if a.opts.DryRun {
 		run.Sink = nowhere{}
@@ -201,68 +169,29 @@ func (a *attempt) showRejects(ctx context.Context) error {
 	if len(list) == 0 {
 		return nil
 	}
-	return a.lease.Save(ctx, a.run, checkpoint.Progress{Rejects: list, Counts: a.journal.total()})
+	_, err := a.lease.Save(ctx, a.run, a.part, checkpoint.Progress{Rejects: list, Counts: a.journal.total(), Judged: a.journal.judged()})
+	return err
 }
 
-// outcome is what the state is to know of the attempt.
-func (a *attempt) outcome(err error) checkpoint.Outcome {
-	o := checkpoint.Outcome{Counts: a.journal.total(), Columns: a.schema.Names(), MarkAfter: a.markText()}
-	switch {
-	case err == nil:
-		o.Status = checkpoint.Succeeded
-		if o.Counts.Rejected > 0 {
-			o.Status = checkpoint.Partial
-		}
-		a.moveMark(&o)
-		return o
-	case errors.Is(err, pipeline.ErrStopped) || errors.Is(err, context.Canceled):
-		o.Status = checkpoint.Interrupted
-	default:
-		o.Status = checkpoint.Failed
+// done is what the state is to know of a finished slice.
+func (a *attempt) done() checkpoint.Done {
+	return checkpoint.Done{
+		Counts: a.journal.total(), Judged: a.journal.judged(), Reached: a.journal.reached,
+		Lookback: func(mark string) *int64 {
+			at, err := warehouse.ParseCursor(a.kind(), mark)
+			if err != nil {
+				return nil
+			}
+			from := a.lookback(at).Ticks
+			return &from
+		},
 	}
-	c := Classify(err)
-	if o.Status == checkpoint.Interrupted {
-		c = errorf(CodeInterrupted, "run again to go on where it stopped", "interrupted")
-	}
-	o.Error, _ = json.Marshal(c)
-	if c.Code == CodeTooManyRejects && a.journal.floor != nil {
-		o.Rewind = a.journal.floor
-	}
-	return o
 }
 
-// moveMark says where the mark goes when the window is done: to its upper
-// bound, which is the cursor of a row; not back; and not past a row that is held.
-func (a *attempt) moveMark(o *checkpoint.Outcome) {
-	if a.cursor < 0 || a.run.Kind == checkpoint.Range || a.run.Window.To == nil {
-		return
+// senders is this slice's share of the project's senders.
+func (w *work) senders() int {
+	if w.sync.Parallel <= 1 || w.sync.ordered() {
+		return w.Senders
 	}
-	kind := a.kind()
-	to, err := warehouse.ParseCursor(kind, *a.run.Window.To)
-	if err != nil {
-		return
-	}
-	if held := a.journal.held; held != nil {
-		if held.Cursor == nil {
-			return
-		}
-		if to, err = warehouse.ParseCursor(kind, *held.Cursor); err != nil {
-			return
-		}
-	}
-	if m := a.target.Mark; m != nil {
-		if old, err := warehouse.ParseCursor(kind, m.Text); err == nil && to.Before(old) {
-			to = old
-		}
-	}
-	text := to.Text(kind)
-	o.Mark = &checkpoint.Mark{Kind: kind, Text: text}
-	o.MarkAfter = &text
-	from := a.lookback(to).Ticks
-	if a.run.Window.From != nil {
-		if start, err := warehouse.ParseCursor(kind, *a.run.Window.From); err == nil {
-			from = max(from, start.Ticks)
-		}
-	}
-	o.LedgerFrom = &from
+	return max(2, (w.Senders+w.sync.Parallel-1)/w.sync.Parallel)
 }

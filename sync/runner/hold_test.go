@@ -92,10 +92,14 @@ func (w *world) endAfter(n int64, end func()) {
 func (w *world) passed(id int64) {
 	w.t.Helper()
 	runs, err := w.store.Runs(w.t.Context(), checkpoint.RunFilter{Limit: 1})
-	if err != nil || len(runs) != 1 || runs[0].Position == nil {
-		w.t.Fatalf("no run with a position: %v, %v", runs, err)
+	if err != nil || len(runs) != 1 {
+		w.t.Fatalf("no run: %v, %v", runs, err)
 	}
-	cursor, err := warehouse.ParseCursor(warehouse.Int, *runs[0].Position.Cursor)
+	slices, err := w.store.Slices(w.t.Context(), runs[0].ID)
+	if err != nil || len(slices) != 1 || slices[0].Position == nil {
+		w.t.Fatalf("no slice with a position: %v, %v", slices, err)
+	}
+	cursor, err := warehouse.ParseCursor(warehouse.Int, *slices[0].Position.Cursor)
 	if err != nil || cursor.Ticks <= id/2*10 {
 		w.t.Fatalf("the run got to %v, %v, not behind row %d", cursor.Ticks, err, id)
 	}

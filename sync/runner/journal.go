@@ -12,13 +12,16 @@ import (
 type journal struct {
 	lease   *checkpoint.Lease // nil: count only (dry runs, --limit)
 	run     *checkpoint.Run
-	base    checkpoint.Counts // of earlier attempts at the run
+	part    *checkpoint.Slice
+	base    checkpoint.Counts // of earlier attempts at the slice
 	tally   checkpoint.Counts // of this one
-	live    *Live
+	judge   *judge
+	meter   *meter
 	free    chan *note
 	unsaved *unsaved
-	floor   *warehouse.Position // before the first reject of the run; nil: none yet
-	held    *warehouse.Position // as checkpoint.Run.Held
+	floor   *warehouse.Position // before the first reject of the slice; nil: none yet
+	held    *warehouse.Position // as checkpoint.Slice.Held
+	reached *string             // the greatest cursor settled
 	kind    warehouse.Kind      // of the cursor
 
 	pending checkpoint.Progress // settled and not saved
@@ -28,7 +31,7 @@ type journal struct {
 func (j *journal) Settle(x pipeline.Note) {
 	n := x.(*note)
 	n.settle()
-	addCounts(&j.tally, n.counts())
+	j.tally.Add(n.counts())
 	p := &j.pending
 	p.Ledger = append(p.Ledger, n.ledger...)
 	p.Hashes = append(p.Hashes, n.hashes...)
@@ -44,6 +47,10 @@ func (j *journal) Settle(x pipeline.Note) {
 	if n.hold != nil && (j.held == nil || below(j.kind, n.hold, j.held)) {
 		j.held, p.Held = n.hold, n.hold
 	}
+	if n.reached != nil {
+		j.reached = n.reached
+		p.Reached = n.reached
+	}
 	j.unsaved.remove(n)
 	select {
 	case j.free <- n:
@@ -55,13 +62,16 @@ func (j *journal) Settle(x pipeline.Note) {
 func (j *journal) Save(ctx context.Context, position *warehouse.Position) error {
 	if j.lease != nil {
 		j.pending.Position, j.pending.Counts = position, j.total()
-		if err := j.lease.Save(ctx, j.run, j.pending); err != nil {
+		j.pending.Judged = j.judged()
+		elsewhere, err := j.lease.Save(ctx, j.run, j.part, j.pending)
+		if err != nil {
 			return err
 		}
+		j.judge.hear(elsewhere)
 		if position != nil {
-			j.run.Position = position
+			j.part.Position = position
 		}
-		j.run.Counts = j.pending.Counts
+		j.part.Counts = j.pending.Counts
 	}
 	p := &j.pending
 	clear(p.Rejects) // their payloads
@@ -82,14 +92,24 @@ func below(kind warehouse.Kind, a, b *warehouse.Position) bool {
 // attempt is the figures of this attempt so far.
 func (j *journal) attempt() checkpoint.Counts {
 	c := j.tally
-	j.live.into(&c)
+	j.meter.into(&c)
 	return c
 }
 
-// total is the figures of all attempts at the run.
+// judged is what is settled of the slice since it was begun or put back. What the
+// judge has seen beyond that is read again by the next attempt.
+func (j *journal) judged() checkpoint.Tally {
+	t := j.part.Judged
+	t.Rows += j.tally.Rows
+	t.Rejected += j.tally.Rejected
+	t.Restated += j.tally.Restated
+	return t
+}
+
+// total is the figures of all attempts at the slice.
 func (j *journal) total() checkpoint.Counts {
 	c := checkpoint.Counts{}
-	addCounts(&c, j.base)
-	addCounts(&c, j.attempt())
+	c.Add(j.base)
+	c.Add(j.attempt())
 	return c
 }

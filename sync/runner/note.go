@@ -21,7 +21,8 @@ type note struct {
 
 	rows, sent, unchanged, held, restated int64
 
-	hold *warehouse.Position // as checkpoint.Run.Held; nil: no row is held
+	hold    *warehouse.Position // as checkpoint.Slice.Held; nil: no row is held
+	reached *string             // the greatest cursor of the batch
 
 	ledger   []checkpoint.Entry
 	hashes   []checkpoint.HashEntry

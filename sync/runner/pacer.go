@@ -9,6 +9,7 @@ import (
 
 	"github.com/mixsync/mixsync/connectors/mixpanel"
 	"github.com/mixsync/mixsync/sync/pace"
+	"github.com/mixsync/mixsync/sync/pipeline"
 )
 
 // Pacer is the share of the road and the patience of all runs that send to one
@@ -33,6 +34,21 @@ func (p *Pacer) Release(o *mixpanel.Outcome) {
 		p.reached.Store(true)
 	}
 	p.Limiter.Done(feedback(o), o.RetryAfter)
+}
+
+// Behind is the pacer of backfills to the same project: they let the others go
+// first.
+func (p *Pacer) Behind() pipeline.Pacer { return behind{p} }
+
+type behind struct{ *Pacer }
+
+func (p behind) Acquire(ctx context.Context) error { return p.Limiter.AcquireBehind(ctx) }
+
+func (p behind) Release(o *mixpanel.Outcome) {
+	if o.Status != 0 {
+		p.reached.Store(true)
+	}
+	p.Limiter.DoneBehind(feedback(o), o.RetryAfter)
 }
 
 func feedback(o *mixpanel.Outcome) pace.Feedback {

@@ -56,6 +56,8 @@ func TestLedger(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					w := newWorld(t, sync(), seed)
 					defer w.close()
+					w.sync.Cursor.Slice = [...]string{"", "3", "20"}[w.rng.IntN(3)]
+					w.sync.Parallel = 1 + w.rng.IntN(3)
 					m := &model{world: w, table: map[int64]row{}, clean: map[int64]row{}, before: map[int64]int{}, max: 100}
 					w.rows, w.latency = 1+w.rng.IntN(9), 400*time.Millisecond
 					for range 14 {

@@ -37,6 +37,8 @@ type Report struct {
 	StartedAt  time.Time `json:"started_at"`
 	FinishedAt time.Time `json:"finished_at"`
 	Error      *Error    `json:"error"`
+	// Left says that the budget was spent first: there is more to do.
+	Left bool `json:"-"`
 	// Notes are things the user should know although nothing failed.
 	Notes []string `json:"notes,omitempty"`
 }
@@ -51,24 +53,4 @@ type Slices struct {
 type Marks struct {
 	Before *string `json:"before"`
 	After  *string `json:"after"`
-}
-
-func addCounts(a *checkpoint.Counts, b checkpoint.Counts) {
-	a.Rows += b.Rows
-	a.Sent += b.Sent
-	a.Accepted += b.Accepted
-	a.Rejected += b.Rejected
-	a.Held += b.Held
-	a.Unchanged += b.Unchanged
-	a.Restated += b.Restated
-	a.Requests += b.Requests
-	a.Retries += b.Retries
-	a.BytesJSON += b.BytesJSON
-	a.BytesWire += b.BytesWire
-	for code, n := range b.RejectCounts {
-		if a.RejectCounts == nil {
-			a.RejectCounts = map[string]int64{}
-		}
-		a.RejectCounts[code] += n
-	}
 }

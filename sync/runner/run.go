@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
 	"github.com/mixsync/mixsync/mapping"
 	"github.com/mixsync/mixsync/sync/checkpoint"
 	"github.com/mixsync/mixsync/sync/pipeline"
+	"github.com/mixsync/mixsync/sync/plan"
 )
 
 // Runner has what runs need. It is safe for concurrent use by runs of different
@@ -20,11 +22,16 @@ type Runner struct {
 	Driver warehouse.Driver
 	// Sink makes the way to the project. No request of it may start when guard,
 	// asked immediately before the first byte, returns an error.
-	Sink    func(guard func() error) pipeline.Sink
-	Pacer   pipeline.Pacer
-	Senders int
+	Sink  func(guard func() error) pipeline.Sink
+	Pacer pipeline.Pacer
+	// Backfill, if set, is the pacer of resyncs and ranges.
+	Backfill pipeline.Pacer
+	Senders  int
 	// Stop, when closed, ends runs softly: what has been read is delivered and saved.
 	Stop <-chan struct{}
+	// Poll is how often a run that waits for another process looks again; half a
+	// second when zero.
+	Poll time.Duration
 	// Watch, if set, is given the live figures of each attempt as it begins.
 	Watch func(*Live)
 	// Note, if set, is told what the user should know while it happens.
@@ -46,11 +53,6 @@ func (r *Runner) Run(ctx context.Context, s Sync, o Options) *Report {
 	}
 	w.report.RejectCounts = map[string]int64{}
 	err := w.do(ctx)
-	if w.lease != nil {
-		if e := w.lease.Release(); err == nil {
-			err = e
-		}
-	}
 	w.report.FinishedAt = time.Now().UTC()
 	w.conclude(err)
 	return w.report
@@ -69,6 +71,13 @@ type work struct {
 
 	target *checkpoint.Target
 	lease  *checkpoint.Lease
+	stop   <-chan struct{} // as Runner.Stop, and when the budget is spent
+	now    time.Time       // what future and past are judged by
+
+	mu    sync.Mutex // of what the workers of several slices add to: report and stats
+	stats map[*mapping.Plan]mapping.Stats
+	open  map[uint64]struct{} // keys with an open reject; read only
+	live  *Live
 }
 
 // kind is that of the cursor, Invalid without one.
@@ -104,7 +113,7 @@ func (w *work) conclude(err error) {
 		rep.Mark.After = &w.target.Mark.Text
 	}
 	switch {
-	case err == nil && rep.Rejected > 0:
+	case err == nil && (rep.Rejected > 0 || rep.Status == Partial):
 		rep.Status = Partial
 	case err == nil:
 		rep.Status = Succeeded
@@ -127,10 +136,36 @@ func (w *work) do(ctx context.Context) error {
 	if err := w.prepare(ctx); err != nil {
 		return err
 	}
-	if err := w.take(ctx); err != nil {
+	if w.opts.passing() || w.Store == nil {
+		return w.peek(ctx)
+	}
+	var err error
+	if w.target, err = w.Store.Target(ctx, w.sync.Name, w.sync.Project); err != nil {
 		return err
 	}
-	if t := w.target; t.Mark != nil {
+	stop, release := w.budget()
+	defer release()
+	w.stop = stop
+	return w.hold(ctx, w.held)
+}
+
+// peek does what leaves no trace: a dry run, or a few rows.
+func (w *work) peek(ctx context.Context) (err error) {
+	w.target, w.stop = &checkpoint.Target{Sync: w.sync.Name, Project: w.sync.Project}, w.Stop
+	if w.Store != nil {
+		if w.target, err = w.Store.Target(ctx, w.sync.Name, w.sync.Project); err != nil {
+			return err
+		}
+	}
+	if w.opts.DryRun || w.Store == nil {
+		return w.held(ctx)
+	}
+	return w.hold(ctx, w.held)
+}
+
+// held does what was asked for, with the target in hand.
+func (w *work) held(ctx context.Context) error {
+	if t := w.target; t.Mark != nil && w.report.Mark.Before == nil {
 		w.report.Mark.Before = &t.Mark.Text
 	}
 	if w.target.Mark == nil {
@@ -175,6 +210,16 @@ func (w *work) allowed() error {
 	return nil
 }
 
+// another compiles the mapping once more, for one more encoder.
+func (w *work) another() (*mapping.Plan, error) {
+	own, err := mapping.Compile(w.sync.Spec, w.schema)
+	if err != nil {
+		return nil, err
+	}
+	own.SetNow(w.now)
+	return own, nil
+}
+
 // prepare holds the configuration against the live schema. Nothing has been
 // sent or saved when it fails.
 func (w *work) prepare(ctx context.Context) (err error) {
@@ -193,7 +238,9 @@ func (w *work) prepare(ctx context.Context) (err error) {
 	if len(faults) > 0 {
 		return faults
 	}
-	w.plan.SetNow(time.Now())
+	w.now = time.Now()
+	w.plan.SetNow(w.now)
+	w.live = &Live{Sync: w.sync.Name, Project: w.sync.Project, kind: w.kind()}
 	return nil
 }
 
@@ -225,21 +272,10 @@ func (w *work) checkCursor(c *Cursor) mapping.Faults {
 	if f.Kind == warehouse.Date && !c.LookbackSet {
 		c.Lookback = 24 * time.Hour
 	}
+	if err := plan.Check(f.Kind, c.slice()); err != nil {
+		return mapping.Faults{{Path: "cursor.slice", Message: fmt.Sprintf("the cursor %q is a %s: %v", c.Column, f.Type, err), Hint: "leave slice out, or write slice: auto"}}
+	}
 	return nil
-}
-
-// take gets hold of the target. A dry run leaves everything as it is.
-func (w *work) take(ctx context.Context) (err error) {
-	if w.Store == nil {
-		w.target = &checkpoint.Target{Sync: w.sync.Name, Project: w.sync.Project}
-		return nil
-	}
-	w.target, err = w.Store.Target(ctx, w.sync.Name, w.sync.Project)
-	if err != nil || w.opts.DryRun {
-		return err
-	}
-	w.lease, err = w.Store.Acquire(ctx, w.target) // from here on it keeps the target up to date
-	return err
 }
 
 // noNullCursor refuses a first run over rows that no run would ever read.

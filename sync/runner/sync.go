@@ -6,6 +6,7 @@ import (
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
 	"github.com/mixsync/mixsync/mapping"
+	"github.com/mixsync/mixsync/sync/plan"
 )
 
 // Modes of a sync.
@@ -30,6 +31,16 @@ type Sync struct {
 	KeysOnly    bool // rejects keep keys, not payloads
 	DeleteGone  bool // mirror: delete the profiles of rows that are gone
 	NoResync    bool // resync: forbid
+	// Parallel is how many slices of an event sync one process works on at a
+	// time; 0 is one. Those of profiles, and of events that link devices to
+	// users, go one after the other whatever it says.
+	Parallel int
+}
+
+// ordered reports whether the slices must go in order: a profile ends as its
+// last row, and of the links of a device the first one wins.
+func (s *Sync) ordered() bool {
+	return s.Spec.Type != mapping.Event || s.Spec.Mapping.DeviceID != nil
 }
 
 // Cursor says how the rows of a sync are told new from old.
@@ -42,6 +53,14 @@ type Cursor struct {
 	MaxHold       time.Duration
 	AllowNull     bool   // null_rows: skip
 	Start         string // no row before it is read; "" for none
+	Slice         string // as plan.Bounds takes it; "" is auto
+}
+
+func (c *Cursor) slice() string {
+	if c.Slice == "" {
+		return plan.Auto
+	}
+	return c.Slice
 }
 
 // Threshold is a number of rows, absolute or as a share of the rows read.
@@ -84,6 +103,15 @@ type Options struct {
 	// sent again as other records.
 	AcceptMappingChange bool
 	MaxRejects          *Threshold // in place of the sync's own
+	// Budget, if not zero, is how long to work before the place is saved and the
+	// rest left to a later call: Report.Left says so.
+	Budget time.Duration
+	// Turn makes an incremental run ask for its turn while a resync or a range is
+	// at work, instead of giving up. It waits for as long as Budget allows, or the
+	// context. Nor does it finish a resync that others are at.
+	Turn bool
+	// Join is the id of a run to help with: nothing else is done then.
+	Join string
 }
 
 // ranged reports whether a range was asked for.

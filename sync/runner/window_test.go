@@ -208,9 +208,8 @@ func TestMoveMark(t *testing.T) {
 			if tt.from != "" {
 				run.Window.From = &tt.from
 			}
-			a := &attempt{work: w, run: run, journal: &journal{held: tt.held}}
 			var o checkpoint.Outcome
-			a.moveMark(&o)
+			w.moveMark(run, []checkpoint.Slice{{}, {Held: tt.held}}, &o)
 			switch {
 			case tt.want == stays:
 				if o.Mark != nil || o.LedgerFrom != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 
@@ -17,13 +18,20 @@ func (w *work) incremental(ctx context.Context) error {
 	if err := w.mappingChanged(ctx); err != nil {
 		return err
 	}
-	left, err := w.unfinished(ctx, checkpoint.Incremental, checkpoint.Resync)
+	kinds := []string{checkpoint.Incremental, checkpoint.Resync}
+	if w.opts.Turn {
+		kinds = kinds[:1] // the resync goes on after us
+	}
+	left, err := w.unfinished(ctx, kinds...)
 	if err != nil {
 		return err
 	}
 	for _, run := range left {
 		w.note("finishing the window of run %s first", run.ID)
 		if err := w.resume(ctx, run); err != nil {
+			return err
+		}
+		if err := w.alone(ctx); err != nil {
 			return err
 		}
 	}
@@ -132,7 +140,14 @@ func (w *work) begin(ctx context.Context, kind string, window *checkpoint.Window
 		TargetID: w.target.ID, Kind: kind, Window: *window,
 		Shape: w.shape(kind), Fingerprint: w.plan.Fingerprint(), MarkBefore: w.markText(),
 	}
-	if err := w.lease.Begin(ctx, run); err != nil {
+	var slices []checkpoint.Window
+	if !empty {
+		var err error
+		if slices, err = w.cut(ctx, kind, window); err != nil {
+			return err
+		}
+	}
+	if err := w.lease.Begin(ctx, run, slices); err != nil {
 		return err
 	}
 	if empty {
@@ -146,7 +161,7 @@ func (w *work) begin(ctx context.Context, kind string, window *checkpoint.Window
 func (w *work) resume(ctx context.Context, run *checkpoint.Run) error {
 	w.report.Resumed = true
 	run.Fingerprint = w.plan.Fingerprint()
-	if err := w.lease.Begin(ctx, run); err != nil {
+	if err := w.lease.Begin(ctx, run, nil); err != nil {
 		return err
 	}
 	return w.execute(ctx, run)
@@ -251,8 +266,22 @@ func (w *work) mayHaveSent(ctx context.Context) (bool, error) {
 }
 
 func because(reason string) json.RawMessage {
-	b, _ := json.Marshal(errorf(CodeInterrupted, "nothing is to be done: its rows are read by a later run", "given up: %s", reason))
+	return errorJSON(errorf(CodeInterrupted, "nothing is to be done: its rows are read by a later run", "given up: %s", reason))
+}
+
+func errorJSON(e *Error) json.RawMessage {
+	b, _ := json.Marshal(e)
 	return b
+}
+
+// errorOf is the error that a run was left with.
+func errorOf(run *checkpoint.Run) *Error {
+	e := &Error{}
+	if json.Unmarshal(run.Error, e) != nil || e.Code == "" {
+		return errorf(CodeInternal, "see `mixsync status --runs`", "run %s ended as %s", run.ID, run.Status)
+	}
+	e.Err = errors.New(e.Message)
+	return e
 }
 
 func same(a, b *string) bool {

@@ -145,7 +145,7 @@ func (w *world) exec(query string, args ...any) {
 // answer runs the reader's SQL.
 func (w *world) answer(query string, args []string) (warehouse.Rows, error) {
 	schema := &warehouse.Schema{Fields: fields}
-	if strings.HasPrefix(query, "SELECT max(") {
+	if strings.HasPrefix(query, "SELECT max(") || strings.HasPrefix(query, "SELECT min(") {
 		schema = &warehouse.Schema{Fields: []warehouse.Field{{Name: "bound", Kind: warehouse.Int, Type: "INTEGER"}}}
 	}
 	bound := make([]any, len(args))

@@ -3,7 +3,7 @@
 -- their order as unsigned ones. {id} and {bytes} are spelled by the dialect.
 
 CREATE TABLE state (
-  only    SMALLINT NOT NULL PRIMARY KEY CHECK (only = 1),
+  one     SMALLINT NOT NULL PRIMARY KEY CHECK (one = 1),
   uuid    TEXT     NOT NULL,
   made_at BIGINT   NOT NULL
 );
@@ -18,6 +18,8 @@ CREATE TABLE targets (
   sent        SMALLINT NOT NULL DEFAULT 0,
   columns     TEXT,
   run_seq     BIGINT   NOT NULL DEFAULT 0, -- of the newest run
+  lease_seq   BIGINT   NOT NULL DEFAULT 0, -- the newest token
+  turn_until  BIGINT   NOT NULL DEFAULT 0, -- an incremental run wants its turn until then
   ledger_from BIGINT,
   ledger_seq  BIGINT   NOT NULL DEFAULT 0, -- of the newest ledger segment, never given twice
   updated_at  BIGINT   NOT NULL,
@@ -26,11 +28,13 @@ CREATE TABLE targets (
 );
 
 CREATE TABLE leases (
-  target_id   BIGINT NOT NULL PRIMARY KEY REFERENCES targets (id),
-  token       BIGINT NOT NULL,
+  target_id   BIGINT NOT NULL REFERENCES targets (id),
+  token       BIGINT NOT NULL, -- greater than that of every earlier lease of the target
+  run_id      TEXT,            -- the run that its holder is a member of; NULL: nobody else may be at the target
   holder      TEXT   NOT NULL,
   acquired_at BIGINT NOT NULL,
-  seen_at     BIGINT NOT NULL
+  expires_at  BIGINT NOT NULL, -- means nothing where the operating system's lock tells who is alive
+  PRIMARY KEY (target_id, token)
 );
 
 CREATE TABLE runs (
@@ -41,10 +45,9 @@ CREATE TABLE runs (
   status      TEXT   NOT NULL,
   bounds      TEXT   NOT NULL,
   shape       TEXT   NOT NULL,
-  position    TEXT,
-  reject_floor TEXT, -- a position before the first reject; {} is the start
-  hold_floor  TEXT, -- the same for the first row that is held back
-  counts      TEXT   NOT NULL,
+  counts      TEXT   NOT NULL, -- of an ended attempt; before that the slices have them
+  slices_done  BIGINT NOT NULL DEFAULT 0,
+  slices_total BIGINT NOT NULL DEFAULT 0,
   started_at  BIGINT NOT NULL,
   finished_at BIGINT,
   mark_before TEXT,
@@ -54,6 +57,29 @@ CREATE TABLE runs (
 );
 CREATE UNIQUE INDEX runs_unfinished ON runs (target_id, kind)
   WHERE status IN ('running', 'failed', 'interrupted');
+
+CREATE TABLE slices (
+  run_id          TEXT   NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+  n               BIGINT NOT NULL, -- from 1, in order of the cursor
+  bounds          TEXT   NOT NULL,
+  status          TEXT   NOT NULL,
+  token           BIGINT, -- of the lease under which it is worked on, or last was
+  position        TEXT,
+  reject_floor    TEXT,   -- a position before the first reject; {} is the start
+  hold_floor      TEXT,   -- the same for the first row that is held back
+  reached         TEXT,   -- the greatest cursor that is settled
+  counts          TEXT   NOT NULL,
+  judged_rows     BIGINT NOT NULL DEFAULT 0,
+  judged_rejected BIGINT NOT NULL DEFAULT 0,
+  judged_restated BIGINT NOT NULL DEFAULT 0,
+  error           TEXT,
+  PRIMARY KEY (run_id, n)
+);
+
+CREATE TABLE pauses (
+  project TEXT   NOT NULL PRIMARY KEY,
+  until   BIGINT NOT NULL -- nobody sends to the project before
+);
 
 CREATE TABLE ledger (
   target_id  BIGINT NOT NULL REFERENCES targets (id),

@@ -1,0 +1,294 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/mixsync/mixsync/connectors/warehouse"
+	"github.com/mixsync/mixsync/mapping"
+	"github.com/mixsync/mixsync/sync/checkpoint"
+	"github.com/mixsync/mixsync/sync/pipeline"
+	"github.com/mixsync/mixsync/sync/plan"
+)
+
+// cut divides a run's window into slices. What an incremental run reads again
+// behind the mark is never cut: there a profile's late row and the newer one that
+// was sent before must meet in one slice.
+func (w *work) cut(ctx context.Context, kind string, window *checkpoint.Window) ([]checkpoint.Window, error) {
+	whole := []checkpoint.Window{*window}
+	if w.cursor < 0 || window.To == nil {
+		return whole, nil
+	}
+	field := w.schema.Fields[w.cursor]
+	from, to := window.From, window.To
+	if from == nil {
+		least, err := warehouse.MinCursor(ctx, w.Driver, w.sync.Source, field, nil, to)
+		if err != nil {
+			return nil, err
+		}
+		if from = least; from == nil {
+			return whole, nil
+		}
+	}
+	first, err1 := warehouse.ParseCursor(field.Kind, *from)
+	last, err2 := warehouse.ParseCursor(field.Kind, *to)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	bounds, unit, err := plan.Bounds(field.Kind, first, last, w.sync.Cursor.slice(), w.sync.Spec.Location)
+	if err != nil {
+		return nil, err
+	}
+	if asked := w.sync.Cursor.slice(); unit != asked && asked != plan.Auto {
+		w.note("cut by %s, since by %s the window would be too many slices", unit, asked)
+	}
+	var behind *warehouse.Cursor
+	if kind == checkpoint.Incremental {
+		behind = w.behind(field.Kind)
+	}
+	var list []checkpoint.Window
+	next := checkpoint.Window{From: window.From, Writer: window.Writer}
+	for _, b := range bounds {
+		if behind != nil && !behind.Before(b) {
+			continue
+		}
+		text := b.Text(field.Kind)
+		if window.Before != nil {
+			if end, err := warehouse.ParseCursor(field.Kind, *window.Before); err == nil && !b.Before(end) {
+				break
+			}
+		}
+		next.Before = &text
+		list = append(list, next)
+		next = checkpoint.Window{From: &text, Writer: window.Writer}
+	}
+	next.To, next.Before = window.To, window.Before
+	return append(list, next), nil
+}
+
+// behind is the mark; nil without one.
+func (w *work) behind(kind warehouse.Kind) *warehouse.Cursor {
+	if w.target.Mark == nil || w.target.Mark.Kind != kind {
+		return nil
+	}
+	mark, err := warehouse.ParseCursor(kind, w.target.Mark.Text)
+	if err != nil {
+		return nil
+	}
+	return &mark
+}
+
+// execute works on a run's slices until none is left, helped by whoever joins,
+// and ends the run.
+func (w *work) execute(ctx context.Context, run *checkpoint.Run) error {
+	w.report.RunID, run.CursorKind = run.ID, w.kind()
+	if w.opts.passing() {
+		return w.slice(ctx, run, &checkpoint.Slice{RunID: run.ID, N: 1, Total: 1, Last: true, Window: run.Window}, w.plan)
+	}
+	if err := w.lease.Share(ctx, run); err != nil {
+		return err
+	}
+	return w.help(ctx, run)
+}
+
+// help works on the slices of a run as one of its members, and ends the run if
+// it is there when the last slice is done.
+func (w *work) help(ctx context.Context, run *checkpoint.Run) error {
+	w.report.RunID = run.ID
+	err := w.workers(ctx, run)
+	if errors.Is(err, checkpoint.ErrOver) {
+		return w.outcomeOf(ctx, run)
+	}
+	if errors.Is(err, errBudget) || errors.Is(err, checkpoint.ErrTurn) {
+		w.tally(ctx, run)
+		return err // it stays open for whoever comes next
+	}
+	if e := w.end(ctx, run, err); e != nil {
+		return e
+	}
+	w.tally(ctx, run)
+	return nil
+}
+
+// tally puts the run's slices into the report.
+func (w *work) tally(ctx context.Context, run *checkpoint.Run) {
+	last, stop := context.WithTimeout(context.WithoutCancel(ctx), finishTime)
+	defer stop()
+	if now, err := w.Store.Run(last, run.ID); err == nil && now != nil {
+		w.report.Slices.Done += now.SlicesDone
+		w.report.Slices.Total += now.SlicesTotal
+	}
+}
+
+// outcomeOf reports how a run ended that another process ended.
+func (w *work) outcomeOf(ctx context.Context, run *checkpoint.Run) error {
+	w.tally(ctx, run)
+	last, stop := context.WithTimeout(context.WithoutCancel(ctx), finishTime)
+	defer stop()
+	ended, err := w.Store.Run(last, run.ID)
+	if err != nil {
+		return err
+	}
+	if fresh, err := w.Store.Target(last, w.sync.Name, w.sync.Project); err == nil {
+		*w.target = *fresh
+	}
+	switch {
+	case ended == nil || ended.Status == checkpoint.Succeeded:
+		return nil
+	case ended.Status == checkpoint.Partial:
+		w.report.Status = Partial
+		return nil
+	}
+	return errorOf(ended)
+}
+
+// workers claims slices and works on them, several at a time where their order
+// does not matter. It returns nil when no slice is left to be done by anybody.
+func (w *work) workers(ctx context.Context, run *checkpoint.Run) error {
+	n := max(1, w.sync.Parallel)
+	if w.sync.ordered() {
+		n = 1
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	var first error
+	for i := range n {
+		group.Go(func() {
+			if err := w.worker(ctx, run, i); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				if first == nil || errors.Is(first, checkpoint.ErrOver) {
+					first = err
+				}
+				// Slices that others of this process are at would only come to the same end.
+				if !errors.Is(err, errBudget) && !errors.Is(err, pipeline.ErrStopped) && !errors.Is(err, checkpoint.ErrTurn) {
+					cancel(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	return first
+}
+
+func (w *work) worker(ctx context.Context, run *checkpoint.Run, i int) error {
+	own := w.plan
+	if i > 0 { // a plan is used by one encoder at a time
+		var err error
+		if own, err = w.another(); err != nil {
+			return err
+		}
+	}
+	for {
+		select {
+		case <-w.stop:
+			return w.stopped()
+		default:
+		}
+		slice, err := w.lease.Claim(ctx, run, w.sync.ordered())
+		switch {
+		case errors.Is(err, checkpoint.ErrDone):
+			return nil
+		case errors.Is(err, checkpoint.ErrNone):
+			if w.opts.Budget > 0 && w.opts.Join != "" {
+				return errBudget // nothing to help with now
+			}
+			if err := w.pause(ctx, w.poll()); err != nil {
+				return err
+			}
+			continue
+		case err != nil:
+			return err
+		}
+		if err := w.slice(ctx, run, slice, own); err != nil {
+			return err
+		}
+	}
+}
+
+// slice works on one slice. A fault of its own is filed with it, and the others
+// go on; any other error ends the work of this process.
+func (w *work) slice(ctx context.Context, run *checkpoint.Run, s *checkpoint.Slice, own *mapping.Plan) error {
+	a, err := w.attempt(ctx, run, s, own)
+	if err == nil {
+		err = a.do(ctx)
+		w.account(a)
+	}
+	if w.opts.passing() {
+		if err == nil {
+			w.report.Slices.Done++
+		}
+		w.report.Slices.Total++
+		return err
+	}
+	// Also what a cancelled run has done is written down.
+	last, stop := context.WithTimeout(context.WithoutCancel(ctx), finishTime)
+	defer stop()
+	switch {
+	case err == nil:
+		return w.lease.Done(last, run, s, a.done())
+	case errors.Is(err, checkpoint.ErrFenced), errors.Is(err, checkpoint.ErrOver):
+		return err // it is no longer ours to write down
+	case s.Total > 1 && ofSlice(err):
+		return w.lease.FailSlice(last, run, s, errorJSON(sliceError(s, err)))
+	case errors.Is(err, pipeline.ErrStopped):
+		err = w.stopped()
+	}
+	if stopped := (*Error)(nil); errors.As(err, &stopped) && stopped.Code == CodeTooManyRejects && a != nil {
+		err = errors.Join(err, a.showRejects(last))
+	}
+	return errors.Join(err, w.lease.Yield(last, s))
+}
+
+// ofSlice reports whether an error is about the rows of a slice, so that other
+// slices may well be done.
+func ofSlice(err error) bool {
+	switch Classify(err).Code {
+	case CodeWarehouseQuery, CodeInternal:
+		return true
+	}
+	return false
+}
+
+// sliceError names the slice that an error is about.
+func sliceError(s *checkpoint.Slice, err error) *Error {
+	e := *Classify(err)
+	e.Message = "slice " + sliceName(s.Window) + ": " + e.Message
+	return &e
+}
+
+// sliceName is a slice's bounds, as interval notation writes them.
+func sliceName(w checkpoint.Window) string {
+	name := "(-∞"
+	if w.From != nil {
+		name = "[" + *w.From
+	}
+	switch {
+	case w.Before != nil:
+		return name + ", " + *w.Before + ")"
+	case w.To != nil:
+		return name + ", " + *w.To + "]"
+	}
+	return name + ", ∞)"
+}
+
+// account adds an attempt's figures to the report.
+func (w *work) account(a *attempt) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.report.Counts.Add(a.journal.attempt())
+	stats := a.encoder.plan.Stats()
+	if w.stats == nil {
+		w.stats = map[*mapping.Plan]mapping.Stats{}
+	}
+	w.stats[a.encoder.plan] = stats
+	w.report.Omitted, w.report.Truncated, w.report.Replaced = 0, 0, 0
+	for _, s := range w.stats {
+		w.report.Omitted += s.NonFinite + s.Misfits
+		w.report.Truncated += s.Truncated
+		w.report.Replaced += s.Replaced
+	}
+}
