@@ -24,6 +24,7 @@ const (
 	Failed      = "failed"      // unfinished: its window is finished by the next run
 	Interrupted = "interrupted" // unfinished, as above
 	Abandoned   = "abandoned"   // given up: its window is covered by a later run
+	Refused     = "refused"     // it could not begin
 )
 
 // Mark is a high-water mark: the cursor value of a row, in text.

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -20,22 +21,19 @@ const unfinished = `('running', 'failed', 'interrupted')`
 const keepRuns = 1000
 
 // Begin starts a run, cut into slices: it fills ID, TargetID, Seq, Status and
-// StartedAt. A run that has an ID, from Unfinished, is taken up again: its slices
-// are as they were left, and those that had failed are to be done once more. A
-// second unfinished run of a kind is refused.
+// StartedAt; an ID that is there already stays. A run that has a Seq, from
+// Unfinished, is taken up again: its slices are as they were left, and those that
+// had failed are to be done once more. A second unfinished run of a kind is refused.
 func (l *Lease) Begin(ctx context.Context, r *Run, slices []Window) error {
 	if r.Kind != Incremental && r.Kind != Resync && r.Kind != Range {
 		return usage("begin: unknown kind of run %q", r.Kind)
 	}
 	began := *r
 	began.TargetID, began.Status, began.FinishedAt, began.Error = l.target.ID, Running, nil, nil
-	again := r.ID != ""
+	again := r.Seq != 0
 	if !again {
-		id, err := uuid.NewV7()
-		if err != nil {
-			return err
-		}
-		began.ID, began.StartedAt, began.SlicesTotal = id.String(), time.Now().UTC().Truncate(time.Microsecond), len(slices)
+		began.ID = cmp.Or(r.ID, NewRunID())
+		began.StartedAt, began.SlicesTotal = time.Now().UTC().Truncate(time.Microsecond), len(slices)
 	}
 	err := l.fenced(ctx, "begin run", func(tx *tx) error {
 		if len(began.Fingerprint) > 0 {
@@ -57,6 +55,47 @@ func (l *Lease) Begin(ctx context.Context, r *Run, slices []Window) error {
 		l.target.Fingerprint = began.Fingerprint
 	}
 	return nil
+}
+
+// NewRunID makes the id of a run: a UUID of version 7, so that ids sort by time.
+func NewRunID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// Refuse remembers a run that could not begin, and why. It has no window, so
+// there is nothing of it to finish.
+func (s *Store) Refuse(ctx context.Context, t *Target, r *Run) error {
+	refused, now := *r, time.Now().UTC().Truncate(time.Microsecond)
+	refused.ID, refused.TargetID, refused.Status = cmp.Or(r.ID, NewRunID()), t.ID, Refused
+	refused.StartedAt, refused.FinishedAt = now, &now
+	err := s.write(ctx, "remember failure", func(tx *tx) error {
+		var open int
+		if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM runs WHERE id = ?`, refused.ID).Scan(&open); err != nil || open > 0 {
+			return err
+		}
+		err := tx.QueryRowContext(ctx, `UPDATE targets SET run_seq = run_seq + 1 WHERE id = ? RETURNING run_seq`, t.ID).Scan(&refused.Seq)
+		if err != nil {
+			return err
+		}
+		bounds, counts, err := runJSON(&refused)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO runs (id, target_id, seq, kind, status, bounds, shape, counts, started_at, finished_at, mark_before, mark_after, error)
+			VALUES (?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?)`, refused.ID, t.ID, refused.Seq, refused.Kind, refused.Status, bounds, counts,
+			now.UnixMicro(), now.UnixMicro(), refused.MarkBefore, refused.MarkBefore, textOf(refused.Error))
+		if err != nil {
+			return err
+		}
+		return forgetOldRuns(ctx, tx, t.ID, refused.Seq)
+	})
+	if err == nil {
+		*r = refused
+	}
+	return err
+}
+
+func forgetOldRuns(ctx context.Context, tx *tx, target, newest int64) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM runs WHERE target_id = ? AND seq <= ? AND status NOT IN `+unfinished, target, newest-keepRuns)
+	return err
 }
 
 func (l *Lease) insertRun(ctx context.Context, tx *tx, r *Run, slices []Window) error {
@@ -197,9 +236,7 @@ func (l *Lease) finish(ctx context.Context, tx *tx, r *Run, o Outcome) error {
 			return err
 		}
 	}
-	_, err = tx.ExecContext(ctx, `DELETE FROM runs WHERE target_id = ? AND seq <= ? AND status NOT IN `+unfinished,
-		l.target.ID, r.Seq-keepRuns)
-	return err
+	return forgetOldRuns(ctx, tx, l.target.ID, r.Seq)
 }
 
 // rewind puts every slice back to before its first reject.

@@ -43,6 +43,21 @@ func (s *Store) Runs(ctx context.Context, f RunFilter) ([]*Run, error) {
 	return all, s.fail("load runs", err)
 }
 
+// Recent loads the newest n runs of every target, newest first, by target id. It
+// is for schedules: their windows are as they were begun, their counts not summed up.
+func (s *Store) Recent(ctx context.Context, n int) (map[int64][]*Run, error) {
+	all := map[int64][]*Run{}
+	err := each(ctx, s.r, `SELECT `+runColumns+` FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY target_id ORDER BY seq DESC) AS nth FROM runs) r
+		WHERE r.nth <= ? ORDER BY r.target_id, r.nth`, []any{n}, func(rows *sql.Rows) error {
+		r, err := scanRun(rows)
+		if err == nil {
+			all[r.TargetID] = append(all[r.TargetID], r)
+		}
+		return err
+	})
+	return all, s.fail("load runs", err)
+}
+
 // upToDate sums up what the slices of a run that has not ended know.
 func (s *Store) upToDate(ctx context.Context, r *Run) error {
 	switch r.Status {

@@ -99,7 +99,7 @@ func (w *work) take(ctx context.Context) (*checkpoint.Run, error) {
 			return nil, err
 		}
 		switch {
-		case held.RunID != "" && (w.opts.Join == held.RunID || held.Kind == w.kindOfRun() && !w.opts.passing()):
+		case held.RunID != "" && w.joins(held):
 			run, err := w.join(ctx, held.RunID)
 			if run != nil || err != nil {
 				return run, err
@@ -117,6 +117,14 @@ func (w *work) take(ctx context.Context) (*checkpoint.Run, error) {
 			return nil, err
 		}
 	}
+}
+
+// joins reports whether the run that others are at is ours to help with.
+func (w *work) joins(held *checkpoint.HeldError) bool {
+	if o := w.opts; o.Join != "" || o.RunID != "" {
+		return held.RunID == o.Join || held.RunID == o.RunID
+	}
+	return held.Kind == w.kindOfRun() && !w.opts.passing()
 }
 
 // join becomes a member of a run that others are at; nil when it is over.

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,9 @@ type Runner struct {
 	// Poll is how often a run that waits for another process looks again; half a
 	// second when zero.
 	Poll time.Duration
+	// Opened, if set, is told of a run whose slices others may help with, before
+	// the first of them is begun.
+	Opened func(runID string, slices int)
 	// Watch, if set, is given the live figures of each attempt as it begins.
 	Watch func(*Live)
 	// Note, if set, is told what the user should know while it happens.
@@ -55,7 +59,29 @@ func (r *Runner) Run(ctx context.Context, s Sync, o Options) *Report {
 	err := w.do(ctx)
 	w.report.FinishedAt = time.Now().UTC()
 	w.conclude(err)
+	if rep := w.report; rep.Status == Failed && rep.RunID == "" && r.Store != nil && !o.passing() && o.Join == "" {
+		rep.RunID = Refused(ctx, r.Store, s.Name, s.Project, w.kindOfRun(), o.RunID, rep.Error)
+	}
 	return w.report
+}
+
+// Refused remembers that a run could not begin, for whoever asks later, and
+// returns the id it has; "" where the state cannot be written either.
+func Refused(ctx context.Context, store *checkpoint.Store, sync, project, kind, id string, why *Error) string {
+	last, stop := context.WithTimeout(context.WithoutCancel(ctx), finishTime)
+	defer stop()
+	t, err := store.Target(last, sync, project)
+	if err != nil {
+		return ""
+	}
+	run := &checkpoint.Run{ID: id, Kind: kind, Error: errorJSON(why)}
+	if t.Mark != nil {
+		run.MarkBefore = &t.Mark.Text
+	}
+	if store.Refuse(last, t, run) != nil {
+		return ""
+	}
+	return run.ID
 }
 
 // work is one invocation of one sync.
@@ -168,6 +194,11 @@ func (w *work) held(ctx context.Context) error {
 	if t := w.target; t.Mark != nil && w.report.Mark.Before == nil {
 		w.report.Mark.Before = &t.Mark.Text
 	}
+	if id := cmp.Or(w.opts.RunID, w.opts.Join); id != "" {
+		if over, err := w.over(ctx, id); over || err != nil {
+			return err
+		}
+	}
 	if w.target.Mark == nil {
 		if err := w.noNullCursor(ctx); err != nil {
 			return err
@@ -183,6 +214,23 @@ func (w *work) held(ctx context.Context) error {
 		return w.resync(ctx)
 	}
 	return w.incremental(ctx)
+}
+
+// over reports whether the run of an id needs nothing more from us: it has ended,
+// or it is one to help with and its helpers have all gone. What it came to goes
+// into the report.
+func (w *work) over(ctx context.Context, id string) (bool, error) {
+	run, err := w.Store.Run(ctx, id)
+	switch {
+	case err != nil:
+		return false, err
+	case run == nil:
+		return w.opts.Join != "", nil
+	case run.Status == checkpoint.Running || run.Status == checkpoint.Failed || run.Status == checkpoint.Interrupted:
+		return w.opts.Join != "", nil // whoever opened it takes it up
+	}
+	w.report.RunID = id
+	return true, w.outcomeOf(ctx, run)
 }
 
 // newColumns tells once of columns that the last run did not see.

@@ -89,6 +89,9 @@ func (w *work) execute(ctx context.Context, run *checkpoint.Run) error {
 	if err := w.lease.Share(ctx, run); err != nil {
 		return err
 	}
+	if left := run.SlicesTotal - run.SlicesDone; w.Opened != nil && left > 1 && !w.sync.ordered() {
+		w.Opened(run.ID, left)
+	}
 	return w.help(ctx, run)
 }
 

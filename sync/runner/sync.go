@@ -112,6 +112,9 @@ type Options struct {
 	Turn bool
 	// Join is the id of a run to help with: nothing else is done then.
 	Join string
+	// RunID, if set, is the id of the run to open. Runs of its kind that others are
+	// at are not joined then: it opens its own after them.
+	RunID string
 }
 
 // ranged reports whether a range was asked for.

@@ -28,7 +28,7 @@ func (w *work) incremental(ctx context.Context) error {
 	}
 	for _, run := range left {
 		w.note("finishing the window of run %s first", run.ID)
-		if err := w.resume(ctx, run); err != nil {
+		if err := w.resume(ctx, run); err != nil || run.ID == w.opts.RunID {
 			return err
 		}
 		if err := w.alone(ctx); err != nil {
@@ -137,7 +137,7 @@ func (w *work) begin(ctx context.Context, kind string, window *checkpoint.Window
 		window = &checkpoint.Window{}
 	}
 	run := &checkpoint.Run{
-		TargetID: w.target.ID, Kind: kind, Window: *window,
+		ID: w.opts.RunID, TargetID: w.target.ID, Kind: kind, Window: *window,
 		Shape: w.shape(kind), Fingerprint: w.plan.Fingerprint(), MarkBefore: w.markText(),
 	}
 	var slices []checkpoint.Window
