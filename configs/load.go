@@ -2,6 +2,8 @@ package configs
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -37,6 +39,21 @@ func Load(path string, o Options) (*File, error) {
 			Hint: "name a folder with the configuration, or a file, with --config"}})
 	}
 	return parse(sources, o)
+}
+
+// Stamp identifies the text of a file or folder: another one means that Load may
+// give something else. What ${…} stands for is not in it.
+func Stamp(path string) (string, error) {
+	sources, err := read(path)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.New()
+	for _, s := range sources {
+		fmt.Fprintf(sum, "%q %d\n", s.name, len(s.data))
+		sum.Write(s.data)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // Parse is Load of YAML that is in memory. The name stands in positions, and

@@ -29,6 +29,8 @@ var imports = map[string][]string{
 	"mapping":                            {"connectors/warehouse", "mapping/appendjson", "mapping/identity"},
 	"sync/checkpoint":                    {"connectors/warehouse"},
 	"sync/pipeline":                      {"connectors/warehouse", "connectors/mixpanel", "sync/pace"},
+	"sync/serve":                         {},
+	"sync/status":                        {},
 	"sync/engine":                        {},
 	"sync/plan":                          {"connectors/warehouse"},
 	"sync/runner":                        {"connectors/warehouse", "connectors/mixpanel", "mapping", "sync/checkpoint", "sync/pace", "sync/pipeline", "sync/plan"},

@@ -76,7 +76,7 @@ func (a *app) watch(ctx context.Context) *watcher {
 // onTerminal reports whether bars are wanted and can be drawn.
 func (a *app) onTerminal() bool {
 	f, ok := a.stderr.(*os.File)
-	return ok && !a.noProgress && a.logFormat == "text" && term.IsTerminal(int(f.Fd()))
+	return ok && !a.noProgress && !a.daemon && a.logFormat == "text" && term.IsTerminal(int(f.Fd()))
 }
 
 func (w *watcher) report() {

@@ -118,7 +118,7 @@ func (a *app) run(ctx context.Context, o runOptions) error {
 	var idle []*runner.Report
 	if o.due {
 		selected := targets
-		if targets, err = due(ctx, store, selected, time.Now()); err != nil {
+		if targets, err = due(ctx, store, selected, time.Now(), onTime); err != nil {
 			return err
 		}
 		idle = notDue(selected, targets)
@@ -160,7 +160,8 @@ func (a *app) runAll(stop *stopper, w *wiring, store *checkpoint.Store, targets 
 		slots <- struct{}{}
 		group.Go(func() {
 			defer func() { <-slots }()
-			reports[i] = a.runOne(stop, w, store, live, t, o)
+			reports[i] = a.runOne(stop.hard, w, t, o, func(r *runner.Runner) { r.Store, r.Stop, r.Watch = store, stop.soft, live.add })
+			live.remove(t.sync.Name, t.project.Name)
 		})
 	}
 	group.Wait()
@@ -168,23 +169,23 @@ func (a *app) runAll(stop *stopper, w *wiring, store *checkpoint.Store, targets 
 }
 
 // runOne runs one sync to one project. What keeps it from starting is a failed
-// report, like what makes it fail later.
-func (a *app) runOne(stop *stopper, w *wiring, store *checkpoint.Store, live *watcher, t target, o runner.Options) *runner.Report {
-	ctx := stop.hard
-	failed := func(err error) *runner.Report {
-		now := time.Now().UTC()
-		return &runner.Report{Sync: t.sync.Name, Project: t.project.Name, Mode: string(t.sync.Mode), Status: runner.Failed,
-			StartedAt: now, FinishedAt: now, Error: a.locate(w.file, t, a.explain(err)), Counts: checkpoint.Counts{RejectCounts: map[string]int64{}}}
-	}
+// report, like what makes it fail later. equip gives the runner what it has
+// besides warehouse and project.
+func (a *app) runOne(ctx context.Context, w *wiring, t target, o runner.Options, equip func(*runner.Runner)) *runner.Report {
 	r, err := w.runner(ctx, t)
 	if err != nil {
-		return failed(err)
+		now := time.Now().UTC()
+		rep := &runner.Report{Sync: t.sync.Name, Project: t.project.Name, Mode: string(t.sync.Mode), Status: runner.Failed,
+			StartedAt: now, FinishedAt: now, Error: a.locate(w.file, t, a.explain(err)), Counts: checkpoint.Counts{RejectCounts: map[string]int64{}}}
+		r = &runner.Runner{}
+		equip(r)
+		rep.RunID = r.Refused(ctx, rep, o)
+		return rep
 	}
-	r.Store, r.Stop = store, stop.soft
-	r.Watch = live.add
+	defer w.done(t)
+	equip(r)
 	r.Note = func(sync, project, note string) { a.log.Info(note, "sync", sync, "project", project) }
 	a.log.Debug("run begins", "sync", t.sync.Name, "project", t.project.Name)
-	defer live.remove(t.sync.Name, t.project.Name)
 	rep := r.Run(ctx, runnerSync(t), o)
 	if rep.Error != nil {
 		rep.Error = a.locate(w.file, t, rep.Error)

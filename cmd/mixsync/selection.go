@@ -13,6 +13,7 @@ import (
 
 	"github.com/mixsync/mixsync/configs"
 	"github.com/mixsync/mixsync/sync/checkpoint"
+	"github.com/mixsync/mixsync/sync/engine"
 )
 
 // target is one sync to one project, as configured.
@@ -118,48 +119,69 @@ const (
 	lastRetry  = time.Hour
 )
 
+// So many runs of a target tell when it is due: enough for the longest wait.
+const recentRuns = 8
+
 // due keeps the targets whose schedule has come round since their last good
 // run. One that has failed since waits longer with every failure.
-func due(ctx context.Context, store *checkpoint.Store, targets []target, now time.Time) ([]target, error) {
+func due(ctx context.Context, store *checkpoint.Store, targets []target, now time.Time, scheduleOf func(target) (cron.Schedule, error)) ([]target, error) {
+	known, err := store.Targets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	recent, err := store.Recent(ctx, recentRuns)
+	if err != nil {
+		return nil, err
+	}
+	runs := map[[2]string][]*checkpoint.Run{}
+	for _, x := range known {
+		runs[[2]string{x.Sync, x.Project}] = recent[x.ID]
+	}
 	var list []target
 	for _, t := range targets {
 		if t.sync.Schedule == "" {
 			continue
 		}
-		schedule, err := cron.ParseStandard(t.sync.Schedule)
-		if err != nil {
-			return nil, usageError("schedule of %s: %v", t.sync.Name, err)
-		}
-		x, err := store.Target(ctx, t.sync.Name, t.project.Name)
+		schedule, err := scheduleOf(t)
 		if err != nil {
 			return nil, err
 		}
-		runs, err := store.Runs(ctx, checkpoint.RunFilter{TargetID: x.ID, Limit: 20})
-		if err != nil {
-			return nil, err
-		}
-		if isDue(schedule, t.sync.Location, runs, now) {
+		if !dueAt(schedule, runs[[2]string{t.sync.Name, t.project.Name}]).After(now) {
 			list = append(list, t)
 		}
 	}
 	return list, nil
 }
 
-// isDue judges by the runs of a target, newest first.
-func isDue(schedule cron.Schedule, loc *time.Location, runs []*checkpoint.Run, now time.Time) bool {
-	wait := time.Duration(0)
+// onTime is the schedule of a target as it is written.
+func onTime(t target) (cron.Schedule, error) {
+	s, err := engine.Parse(t.sync.Schedule, t.sync.Location, "")
+	if err != nil {
+		return nil, usageError("schedule of %s: %v", t.sync.Name, err)
+	}
+	return s, nil
+}
+
+// dueAt judges by the runs of a target, newest first. A zero time means now.
+func dueAt(schedule cron.Schedule, runs []*checkpoint.Run) time.Time {
+	var wait time.Duration
+	var after time.Time // a failed run is not tried again before
 	var failed time.Time
-	for _, r := range runs {
+	for i, r := range runs {
 		if r.Kind != checkpoint.Incremental && r.Kind != checkpoint.Resync {
 			continue
 		}
 		switch r.Status {
 		case checkpoint.Succeeded, checkpoint.Partial:
-			if wait > 0 && now.Before(failed.Add(wait)) {
-				return false
+			if tick := schedule.Next(r.StartedAt); tick.After(after) {
+				return tick
 			}
-			return !schedule.Next(r.StartedAt.In(loc)).After(now)
-		case checkpoint.Failed:
+			return after
+		case checkpoint.Interrupted:
+			if i == 0 && r.Kind == checkpoint.Incremental {
+				return after // what was begun is finished first
+			}
+		case checkpoint.Failed, checkpoint.Refused:
 			if wait == 0 {
 				wait, failed = firstRetry, r.StartedAt
 				if r.FinishedAt != nil {
@@ -168,9 +190,10 @@ func isDue(schedule cron.Schedule, loc *time.Location, runs []*checkpoint.Run, n
 			} else {
 				wait = min(2*wait, lastRetry)
 			}
+			after = failed.Add(wait)
 		}
 	}
-	return wait == 0 || !now.Before(failed.Add(wait)) // never ran well
+	return after
 }
 
 // completeSyncs completes the names of syncs in a shell.

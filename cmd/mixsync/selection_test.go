@@ -4,12 +4,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/robfig/cron/v3"
-
 	"github.com/mixsync/mixsync/sync/checkpoint"
+	"github.com/mixsync/mixsync/sync/engine"
 )
 
-func TestIsDue(t *testing.T) {
+func TestDueAt(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 22, 12, 7, 0, 0, time.UTC)
 	run := func(status string, ago time.Duration) *checkpoint.Run {
@@ -41,15 +40,19 @@ func TestIsDue(t *testing.T) {
 			run(failed, 5*time.Hour), run(failed, 6*time.Hour), run(failed, 7*time.Hour), run(failed, 8*time.Hour)}, false},
 		{"failed for hours, an hour ago", []*checkpoint.Run{run(failed, time.Hour), run(failed, 2*time.Hour), run(failed, 3*time.Hour), run(failed, 4*time.Hour),
 			run(failed, 5*time.Hour), run(failed, 6*time.Hour), run(failed, 7*time.Hour), run(failed, 8*time.Hour)}, true},
+		{"could not begin just now", []*checkpoint.Run{run(checkpoint.Refused, 30*time.Second), run(good, time.Hour)}, false},
+		{"could not begin a minute ago", []*checkpoint.Run{run(checkpoint.Refused, time.Minute), run(good, time.Hour)}, true},
+		{"interrupted before the next tick", []*checkpoint.Run{run(interrupted, time.Second), run(good, 5*time.Minute)}, true},
+		{"a resync was interrupted before the next tick", []*checkpoint.Run{ofKind(checkpoint.Resync, run(interrupted, time.Second)), run(good, 5*time.Minute)}, false},
 		{"interrupted", []*checkpoint.Run{run(interrupted, time.Minute), run(good, 8*time.Minute)}, true},
 	}
-	schedule, err := cron.ParseStandard("*/15 * * * *")
+	schedule, err := engine.Parse("*/15 * * * *", time.UTC, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range tests {
-		if got := isDue(schedule, time.UTC, tt.runs, now); got != tt.want {
-			t.Errorf("%s: isDue = %t, want %t", tt.name, got, tt.want)
+		if got := !dueAt(schedule, tt.runs).After(now); got != tt.want {
+			t.Errorf("%s: due = %t, want %t", tt.name, got, tt.want)
 		}
 	}
 }

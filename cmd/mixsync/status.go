@@ -65,6 +65,9 @@ type marksRow struct {
 func newRunRow(r *checkpoint.Run) runRow {
 	row := runRow{RunID: r.ID, Kind: r.Kind, Status: r.Status, Counts: r.Counts, Mark: marksRow{r.MarkBefore, r.MarkAfter},
 		Window: r.Window, StartedAt: r.StartedAt, FinishedAt: r.FinishedAt, Error: r.Error}
+	if r.Status == checkpoint.Refused {
+		row.Status = checkpoint.Failed
+	}
 	if len(row.Error) == 0 {
 		row.Error = json.RawMessage("null")
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/mixsync/mixsync/configs"
 	"github.com/mixsync/mixsync/connectors/duckdb"
@@ -40,11 +41,31 @@ type wiring struct {
 	log    *slog.Logger
 	getenv func(string) (string, bool)
 
+	// keeps says that the process lives on between runs. A warehouse that could not
+	// be had is asked again later, and the file of a DuckDB is given back as soon as
+	// no run reads it, since nobody could write to it otherwise.
+	keeps bool
+
 	mu       sync.Mutex
-	drivers  map[string]warehouse.Driver
-	refused  map[string]error // warehouses that could not be had: not asked again for every sync
+	drivers  map[string]*lent
 	projects map[string]*project
 }
+
+// lent is a warehouse, connected or refused, and how many runs use it.
+type lent struct {
+	sync.Mutex
+	driver  warehouse.Driver // nil: not connected
+	users   int
+	refused error // it could not be had: not asked again for every sync
+	at      time.Time
+}
+
+// A process that lives on has runs that are cut into steps. A request that is not
+// answered well is given up within one, so that its run fails with its reason.
+const stepPatience = 75 * time.Second
+
+// A process that lives on asks a warehouse again after so long.
+const askAgain = 10 * time.Second
 
 // project is what all senders to one Mixpanel project share.
 type project struct {
@@ -54,14 +75,12 @@ type project struct {
 }
 
 func (a *app) wiring(file *configs.File) *wiring {
-	return &wiring{file: file, log: a.log, getenv: a.getenv, drivers: map[string]warehouse.Driver{}, refused: map[string]error{}, projects: map[string]*project{}}
+	return &wiring{file: file, log: a.log, getenv: a.getenv, drivers: map[string]*lent{}, projects: map[string]*project{}}
 }
 
 func (w *wiring) close() {
 	for name, d := range w.drivers {
-		if err := d.Close(); err != nil {
-			w.log.Debug("closing a warehouse", "warehouse", name, "err", err)
-		}
+		w.hangUp(name, d)
 	}
 	for _, p := range w.projects {
 		p.client.Close()
@@ -70,13 +89,15 @@ func (w *wiring) close() {
 
 // driver connects to a warehouse, or returns the connection that is there.
 func (w *wiring) driver(ctx context.Context, name string) (warehouse.Driver, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if d := w.drivers[name]; d != nil {
-		return d, nil
+	d := w.lent(name)
+	d.Lock()
+	defer d.Unlock()
+	if d.driver != nil {
+		d.users++
+		return d.driver, nil
 	}
-	if err := w.refused[name]; err != nil {
-		return nil, err
+	if d.refused != nil && (!w.keeps || time.Since(d.at) < askAgain) {
+		return nil, d.refused
 	}
 	block := w.file.Warehouses[name]
 	open := openers[block.Type]
@@ -84,13 +105,47 @@ func (w *wiring) driver(ctx context.Context, name string) (warehouse.Driver, err
 		return nil, warehouse.Errorf(warehouse.ClassConfig, "use a warehouse of type postgres or duckdb; the others follow",
 			"warehouse %q is of type %s, which this build of mixsync cannot read", name, block.Type)
 	}
-	d, err := open(ctx, block)
+	driver, err := open(ctx, block)
 	if err != nil {
-		w.refused[name] = err
+		if ctx.Err() == nil {
+			d.refused, d.at = err, time.Now()
+		}
 		return nil, err
 	}
-	w.drivers[name] = d
-	return d, nil
+	d.driver, d.users, d.refused = driver, 1, nil
+	return driver, nil
+}
+
+func (w *wiring) lent(name string) *lent {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d := w.drivers[name]
+	if d == nil {
+		d = &lent{}
+		w.drivers[name] = d
+	}
+	return d
+}
+
+// done gives a target's warehouse back after its run.
+func (w *wiring) done(t target) {
+	name := t.sync.Warehouse
+	d := w.lent(name)
+	d.Lock()
+	defer d.Unlock()
+	if d.users--; d.users == 0 && w.keeps && w.file.Warehouses[name].Type == configs.TypeDuckDB {
+		w.hangUp(name, d)
+	}
+}
+
+func (w *wiring) hangUp(name string, d *lent) {
+	if d.driver == nil {
+		return
+	}
+	if err := d.driver.Close(); err != nil {
+		w.log.Debug("closing a warehouse", "warehouse", name, "err", err)
+	}
+	d.driver = nil
 }
 
 func (w *wiring) project(p *configs.Project) (*project, error) {
@@ -145,6 +200,9 @@ func (w *wiring) share(ctx context.Context, store *checkpoint.Store, targets []t
 // so: tests against an emulator need not wait as long as Mixpanel would ask.
 func (w *wiring) backoff() pace.Backoff {
 	b := pace.Backoff{}
+	if w.keeps {
+		b.MaxElapsed = stepPatience
+	}
 	if s, ok := w.getenv("MIXSYNC_BACKOFF_SCALE"); ok {
 		if f, err := strconv.ParseFloat(s, 64); err == nil && f > 0 && f <= 1 {
 			return b.Scaled(f)
@@ -166,6 +224,7 @@ func (w *wiring) runner(ctx context.Context, t target) (*runner.Runner, error) {
 	}
 	p, err := w.project(t.project)
 	if err != nil {
+		w.done(t)
 		return nil, err
 	}
 	sink := func(guard func() error) pipeline.Sink { return p.client.Guarded(guard) }

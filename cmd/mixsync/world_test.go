@@ -32,11 +32,13 @@ type world struct {
 	mp     *emulator.Running
 	dir    string
 	config string
-	state  string
+	state  string // file of the SQLite state
+	shared string // URL of the Postgres state, if that is used
 	url    string // of Mixpanel as the configuration names it
 	model  string
 	tuning string // further settings of the project
 	block  string // of the warehouse, when it is not the Postgres
+	token  string // of the API of serve
 }
 
 func newWorld(t *testing.T, o emulator.Options) *world {
@@ -85,7 +87,8 @@ func (w *world) keys(sql string) []string {
 func (w *world) configure(syncs string) {
 	w.t.Helper()
 	text := fmt.Sprintf(`version: 1
-state: "sqlite:%s"
+state: "%s"
+lease: 2s
 warehouses:
   shop: %s
 projects:
@@ -97,7 +100,7 @@ projects:
     api_url: %s
 %sdefaults: {warehouse: shop, project: prod}
 syncs:
-`, w.state, stdcmp.Or(w.block, fmt.Sprintf("{type: postgres, dsn: %q}", w.dsn)), w.model, w.url, w.tuning)
+`, w.stateURL(), stdcmp.Or(w.block, fmt.Sprintf("{type: postgres, dsn: %q}", w.dsn)), w.model, w.url, w.tuning)
 	for line := range strings.Lines(strings.Trim(syncs, "\n")) {
 		text += "  " + strings.TrimPrefix(line, "\t")
 	}
@@ -105,6 +108,14 @@ syncs:
 		w.t.Fatal(err)
 	}
 }
+
+// share makes the state a Postgres database of its own.
+func (w *world) share() {
+	w.t.Helper()
+	w.shared = postgrestest.Start(w.t)
+}
+
+func (w *world) stateURL() string { return stdcmp.Or(w.shared, "sqlite:"+w.state) }
 
 // report is an element of "syncs" in the JSON of run, under its public names.
 type report struct {
@@ -153,7 +164,7 @@ type process struct {
 func (w *world) start(args ...string) *process {
 	w.t.Helper()
 	p := &process{w: w, cmd: exec.CommandContext(w.t.Context(), "mixsync", args...), done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), "MIXSYNC_CONFIG="+w.config, "MIXSYNC_BACKOFF_SCALE=0.01")
+	p.cmd.Env = append(os.Environ(), "MIXSYNC_CONFIG="+w.config, "MIXSYNC_BACKOFF_SCALE=0.01", envToken+"="+w.token)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	if err := p.cmd.Start(); err != nil {
 		w.t.Fatal(err)
@@ -297,7 +308,7 @@ func (w *world) mark(name string) string {
 func (w *world) saved(name string) []*checkpoint.Run {
 	w.t.Helper()
 	ctx := w.t.Context()
-	s, err := checkpoint.Open(ctx, "sqlite:"+w.state, checkpoint.Options{ReadOnly: true})
+	s, err := checkpoint.Open(ctx, w.stateURL(), checkpoint.Options{ReadOnly: true})
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

@@ -66,7 +66,7 @@ func Open(ctx context.Context, stateURL string, o Options) (*Store, error) {
 		opened: time.Now(), term: cmp.Or(o.Lease, 30*time.Second), request: cmp.Or(o.Request, 30*time.Second),
 	}
 	s.segments.limit = maxCached
-	if strings.HasPrefix(stateURL, "postgres://") || strings.HasPrefix(stateURL, "postgresql://") {
+	if IsPostgres(stateURL) {
 		if err := s.openPostgres(ctx, stateURL); err != nil {
 			return nil, errors.Join(s.fail("open", err), s.Close())
 		}
@@ -217,6 +217,21 @@ func (s *Store) connect(ctx context.Context) error {
 	}
 	return s.r.QueryRowContext(ctx, `SELECT uuid FROM state`).Scan(&s.uuid)
 }
+
+// IsPostgres reports whether a state URL names a Postgres.
+func IsPostgres(stateURL string) bool {
+	return strings.HasPrefix(stateURL, "postgres://") || strings.HasPrefix(stateURL, "postgresql://")
+}
+
+// Ping fails while the state cannot be read.
+func (s *Store) Ping(ctx context.Context) error {
+	var one int
+	return s.fail("read state", s.r.QueryRowContext(ctx, `SELECT one FROM state`).Scan(&one))
+}
+
+// Explain says in the state's words what went wrong for somebody else who uses
+// its database.
+func (s *Store) Explain(doing string, err error) error { return s.fail(doing, err) }
 
 // readParams says how reading connections work. They could do with mode=ro, but
 // such a connection leaves the two files behind that SQLite keeps beside the

@@ -182,6 +182,9 @@ func (l *Lease) Finish(ctx context.Context, r *Run, o Outcome) error {
 }
 
 func (l *Lease) finish(ctx context.Context, tx *tx, r *Run, o Outcome) error {
+	if err := running(ctx, tx, l.target.ID, r.ID); err != nil { // of one that has ended the slices are gone
+		return err
+	}
 	if err := sumSlices(ctx, tx, r); err != nil {
 		return err
 	}
@@ -193,14 +196,11 @@ func (l *Lease) finish(ctx context.Context, tx *tx, r *Run, o Outcome) error {
 	if err != nil {
 		return err
 	}
-	n, err := affected(tx.ExecContext(ctx, `UPDATE runs SET status = ?, counts = ?, slices_done = ?, error = ?, finished_at = ?, mark_after = ?
-		WHERE id = ? AND target_id = ? AND status = 'running'`,
-		r.Status, counts, r.SlicesDone, textOf(r.Error), r.FinishedAt.UnixMicro(), r.MarkAfter, r.ID, l.target.ID))
+	_, err = tx.ExecContext(ctx, `UPDATE runs SET status = ?, counts = ?, slices_done = ?, error = ?, finished_at = ?, mark_after = ?
+		WHERE id = ? AND target_id = ?`,
+		r.Status, counts, r.SlicesDone, textOf(r.Error), r.FinishedAt.UnixMicro(), r.MarkAfter, r.ID, l.target.ID)
 	if err != nil {
 		return err
-	}
-	if n == 0 {
-		return ErrOver
 	}
 	if err := l.markSent(ctx, tx, r.Counts); err != nil {
 		return err

@@ -107,7 +107,11 @@ func TestMembersShareSlices(t *testing.T) {
 	if len(claimed) != n || len(slices.Compact(claimed)) != n {
 		t.Errorf("slices %v were claimed, want each of %d once", claimed, n)
 	}
+	late := *r
 	must(t, second.Finish(ctx, r, checkpoint.Outcome{Status: checkpoint.Succeeded, Mark: &checkpoint.Mark{Kind: warehouse.Int, Text: "399"}}))
+	if err := first.Finish(ctx, &late, checkpoint.Outcome{Status: checkpoint.Succeeded}); !errors.Is(err, checkpoint.ErrOver) {
+		t.Errorf("Finish a moment after the other = %v, want ErrOver", err)
+	}
 	if r.Counts.Rows != n || r.SlicesDone != n || !there.Sent {
 		t.Errorf("the run ended with %+v, the target is %+v", r, there)
 	}

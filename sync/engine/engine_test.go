@@ -3,7 +3,6 @@ package engine_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -123,7 +122,7 @@ func (h hall) start(t *testing.T, w engine.Worker) (engine.Engine, func()) {
 	return e, halt
 }
 
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+var quiet = slog.New(slog.DiscardHandler)
 
 // onBoth runs a test on either engine.
 func onBoth(t *testing.T, test func(t *testing.T, h hall)) {

@@ -104,7 +104,7 @@ func (w *work) take(ctx context.Context) (*checkpoint.Run, error) {
 			if run != nil || err != nil {
 				return run, err
 			}
-		case w.opts.Turn && w.kindOfRun() == checkpoint.Incremental:
+		case w.opts.Turn && w.opts.kind() == checkpoint.Incremental:
 			wished = true
 			if err := w.Store.WantTurn(ctx, w.target, turnTime); err != nil {
 				return nil, err
@@ -124,7 +124,7 @@ func (w *work) joins(held *checkpoint.HeldError) bool {
 	if o := w.opts; o.Join != "" || o.RunID != "" {
 		return held.RunID == o.Join || held.RunID == o.RunID
 	}
-	return held.Kind == w.kindOfRun() && !w.opts.passing()
+	return held.Kind == w.opts.kind() && !w.opts.passing()
 }
 
 // join becomes a member of a run that others are at; nil when it is over.
@@ -158,17 +158,6 @@ func (w *work) join(ctx context.Context, id string) (*checkpoint.Run, error) {
 		w.report.Mark.Before = &t.Mark.Text
 	}
 	return run, nil
-}
-
-// kindOfRun is the kind of run that was asked for.
-func (w *work) kindOfRun() string {
-	switch {
-	case w.opts.ranged():
-		return checkpoint.Range
-	case w.opts.Resync:
-		return checkpoint.Resync
-	}
-	return checkpoint.Incremental
 }
 
 // alone gets the target back for ourselves after a run that others may have

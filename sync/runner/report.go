@@ -54,3 +54,22 @@ type Marks struct {
 	Before *string `json:"before"`
 	After  *string `json:"after"`
 }
+
+// ReportOf says what the state knows of a run as the report of its sync.
+func ReportOf(r *checkpoint.Run, sync, project, mode string) *Report {
+	rep := &Report{Sync: sync, Project: project, RunID: r.ID, Status: r.Status, Mode: mode, Resync: r.Kind != checkpoint.Incremental,
+		Counts: r.Counts, Slices: Slices{r.SlicesDone, r.SlicesTotal}, Mark: Marks{r.MarkBefore, r.MarkAfter}, StartedAt: r.StartedAt}
+	if rep.RejectCounts == nil {
+		rep.RejectCounts = map[string]int64{}
+	}
+	if r.Status == checkpoint.Refused {
+		rep.Status = Failed
+	}
+	if r.FinishedAt != nil {
+		rep.FinishedAt = *r.FinishedAt
+	}
+	if len(r.Error) > 0 {
+		rep.Error = errorOf(r)
+	}
+	return rep
+}

@@ -59,26 +59,29 @@ func (r *Runner) Run(ctx context.Context, s Sync, o Options) *Report {
 	err := w.do(ctx)
 	w.report.FinishedAt = time.Now().UTC()
 	w.conclude(err)
-	if rep := w.report; rep.Status == Failed && rep.RunID == "" && r.Store != nil && !o.passing() && o.Join == "" {
-		rep.RunID = Refused(ctx, r.Store, s.Name, s.Project, w.kindOfRun(), o.RunID, rep.Error)
+	if rep := w.report; rep.Status == Failed && rep.RunID == "" {
+		rep.RunID = r.Refused(ctx, rep, o)
 	}
 	return w.report
 }
 
-// Refused remembers that a run could not begin, for whoever asks later, and
-// returns the id it has; "" where the state cannot be written either.
-func Refused(ctx context.Context, store *checkpoint.Store, sync, project, kind, id string, why *Error) string {
+// Refused remembers a run that could not begin, for whoever asks later, and
+// returns the id it has; "" where none is to be remembered.
+func (r *Runner) Refused(ctx context.Context, rep *Report, o Options) string {
+	if r.Store == nil || o.passing() || o.Join != "" || ctx.Err() != nil {
+		return ""
+	}
 	last, stop := context.WithTimeout(context.WithoutCancel(ctx), finishTime)
 	defer stop()
-	t, err := store.Target(last, sync, project)
+	t, err := r.Store.Target(last, rep.Sync, rep.Project)
 	if err != nil {
 		return ""
 	}
-	run := &checkpoint.Run{ID: id, Kind: kind, Error: errorJSON(why)}
+	run := &checkpoint.Run{ID: o.RunID, Kind: o.kind(), Error: errorJSON(rep.Error)}
 	if t.Mark != nil {
 		run.MarkBefore = &t.Mark.Text
 	}
-	if store.Refuse(last, t, run) != nil {
+	if r.Store.Refuse(last, t, run) != nil {
 		return ""
 	}
 	return run.ID

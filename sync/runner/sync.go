@@ -6,6 +6,7 @@ import (
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
 	"github.com/mixsync/mixsync/mapping"
+	"github.com/mixsync/mixsync/sync/checkpoint"
 	"github.com/mixsync/mixsync/sync/plan"
 )
 
@@ -119,6 +120,17 @@ type Options struct {
 
 // ranged reports whether a range was asked for.
 func (o Options) ranged() bool { return o.Start != "" || o.End != "" }
+
+// kind is the kind of run that was asked for.
+func (o Options) kind() string {
+	switch {
+	case o.ranged():
+		return checkpoint.Range
+	case o.Resync:
+		return checkpoint.Resync
+	}
+	return checkpoint.Incremental
+}
 
 // passing reports whether the run leaves no trace in marks and ledger.
 func (o Options) passing() bool { return o.DryRun || o.Limit > 0 }
