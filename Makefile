@@ -7,7 +7,7 @@ GOVULNCHECK_VERSION := latest
 
 export CGO_ENABLED ?= 1
 
-.PHONY: test lint vuln build bench fuzz postgres image-check clean
+.PHONY: test lint vuln build bench chaos fuzz postgres image-check clean
 
 ## test: everything a change must pass
 test: postgres
@@ -43,6 +43,11 @@ build:
 ## bench: the figures of sync/pipeline/BENCH.md, against floors taken in the same run
 bench: postgres
 	go run ./sync/pipeline/bench -write sync/pipeline/BENCH.md
+
+## chaos: processes, wires and states that fail in all the ways they can; see cmd/mixsync/chaos_test.go
+SEEDS ?= 100
+chaos: postgres
+	go test ./cmd/mixsync -count=1 -v -timeout 4h -run 'TestChaos' -chaos.seeds=$(SEEDS)
 
 ## fuzz: each fuzz target for a while
 FUZZTIME ?= 20s
