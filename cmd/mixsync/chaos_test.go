@@ -69,7 +69,7 @@ type chaos struct {
 
 const (
 	chaosTime  = 3500 * time.Millisecond
-	sleepyTime = 5500 * time.Millisecond // a lease takes its time to be lost
+	sleepyTime = 5 * time.Second // a lease takes its time to be lost
 	lateBy     = 700 * time.Millisecond
 	lookback   = 2 * time.Second
 )
@@ -446,6 +446,15 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// all reports whether every sync of a run's output was run.
+func all(out []byte) bool {
+	var o struct{ Syncs []report }
+	if json.Unmarshal(out, &o) != nil || len(o.Syncs) != 2 {
+		return false
+	}
+	return !slices.ContainsFunc(o.Syncs, func(r report) bool { return r.Status != "succeeded" && r.Status != "partial" })
+}
+
 // settle runs the syncs in peace and compares what Mixpanel and the state hold
 // with the warehouse.
 func (c *chaos) settle() (faults []string) {
@@ -457,7 +466,7 @@ func (c *chaos) settle() (faults []string) {
 			cmd.Env = append(os.Environ(), "MIXSYNC_CONFIG="+c.config, "MIXSYNC_BACKOFF_SCALE=0.01")
 			out, err := cmd.Output()
 			last = string(out)
-			if ok = err == nil; !ok {
+			if ok = err == nil && all(out); !ok { // a dead process may hold a sync for a moment
 				time.Sleep(300 * time.Millisecond)
 			}
 		}

@@ -26,19 +26,20 @@ import (
 
 // world is a warehouse, a Mixpanel and a configuration for real mixsync processes.
 type world struct {
-	t      *testing.T
-	dsn    string
-	db     *pgx.Conn
-	mp     *emulator.Running
-	dir    string
-	config string
-	state  string // file of the SQLite state
-	shared string // URL of the Postgres state, if that is used
-	url    string // of Mixpanel as the configuration names it
-	model  string
-	tuning string // further settings of the project
-	block  string // of the warehouse, when it is not the Postgres
-	token  string // of the API of serve
+	t       *testing.T
+	dsn     string
+	db      *pgx.Conn
+	mp      *emulator.Running
+	dir     string
+	config  string
+	state   string // file of the SQLite state
+	shared  string // URL of the Postgres state, if that is used
+	url     string // of Mixpanel as the configuration names it
+	model   string
+	tuning  string // further settings of the project
+	block   string // of the warehouse, when it is not the Postgres
+	token   string // of the API of serve
+	backoff string // share of Mixpanel's waits; little without it
 }
 
 func newWorld(t *testing.T, o emulator.Options) *world {
@@ -164,7 +165,7 @@ type process struct {
 func (w *world) start(args ...string) *process {
 	w.t.Helper()
 	p := &process{w: w, cmd: exec.CommandContext(w.t.Context(), "mixsync", args...), done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), "MIXSYNC_CONFIG="+w.config, "MIXSYNC_BACKOFF_SCALE=0.01", envToken+"="+w.token)
+	p.cmd.Env = append(os.Environ(), "MIXSYNC_CONFIG="+w.config, "MIXSYNC_BACKOFF_SCALE="+stdcmp.Or(w.backoff, "0.01"), envToken+"="+w.token)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	if err := p.cmd.Start(); err != nil {
 		w.t.Fatal(err)
