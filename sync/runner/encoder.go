@@ -209,12 +209,16 @@ func (e *encoder) Append(dst []byte, row int, rec *pipeline.Record) ([]byte, err
 		n.skipKey()
 		return dst[:mark], nil
 	}
+	_, open := e.open[e.out.Key]
 	if !e.remember(row, e.out.Key, e.out.Sent, false) {
+		if was, known := e.known[e.out.Key]; open && known && !was.Filed { // another process filed it as it had been before
+			n.resolved = append(n.resolved, e.out.Key)
+		}
 		n.unchanged++
 		n.skipKey()
 		return dst[:mark], nil
 	}
-	if _, ok := e.open[e.out.Key]; ok {
+	if open {
 		n.resolved = append(n.resolved, e.out.Key)
 	}
 	n.sent++
@@ -321,6 +325,12 @@ func (e *encoder) reject(row int, bad *mapping.Reject) {
 	}
 	x := e.filed(e.plan.Key(e.batch, row, nil), key, bad.Code, bad.Field, bad.Message, payload)
 	n.rejects = append(n.rejects, x)
+	if e.open == nil {
+		e.open = map[uint64]struct{}{}
+	}
+	if len(e.open) < maxOpenRejects {
+		e.open[key] = struct{}{} // the row may come again, mended, before the run is over
+	}
 	e.judge.reject(bad.Code)
 }
 

@@ -45,13 +45,8 @@ func (w *work) attempt(ctx context.Context, run *checkpoint.Run, s *checkpoint.S
 	if err := a.remembering(ctx); err != nil {
 		return nil, err
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	var err error
-	if w.open == nil {
-		w.open, err = w.Store.OpenRejectKeys(ctx, w.target.ID, maxOpenRejects)
-	}
-	e.open = w.open
+	e.open, err = w.Store.OpenRejectKeys(ctx, w.target.ID, maxOpenRejects)
 	return a, err
 }
 

@@ -105,7 +105,6 @@ type work struct {
 
 	mu    sync.Mutex // of what the workers of several slices add to: report and stats
 	stats map[*mapping.Plan]mapping.Stats
-	open  map[uint64]struct{} // keys with an open reject; read only
 	live  *Live
 }
 
