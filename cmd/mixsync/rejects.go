@@ -9,7 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mixsync/mixsync/configs"
 	"github.com/mixsync/mixsync/sync/checkpoint"
+	"github.com/mixsync/mixsync/sync/runner"
 )
 
 type rejectOptions struct {
@@ -61,7 +63,22 @@ its reject is settled by that.`,
 	}
 	drop.flags(d)
 	d.Flags().BoolVar(&drop.all, "all", false, "every reject")
-	cmd.AddCommand(l, s, d)
+	var again rejectOptions
+	r := &cobra.Command{
+		Use: "retry [ID…]", Short: "Read the rows of rejects again and send them: by id, by filter, or --all",
+		Long: `Read the rows of rejects again, as they are now, and send those that can be
+sent. Their rejects are settled; the others stay. The mark does not move.`,
+		Example: "  mixsync rejects retry 5f0c1e2d3a4b5c6d\n  mixsync rejects retry --sync usage --code refused_by_mixpanel\n  mixsync rejects retry --all",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 && again.sync == "" && again.project == "" && again.code == "" && !again.all {
+				return usage(cmd, "name the rejects to retry: ids, a filter, or --all")
+			}
+			return a.rejectsRetry(cmd.Context(), &again, args)
+		},
+	}
+	again.flags(r)
+	r.Flags().BoolVar(&again.all, "all", false, "every reject")
+	cmd.AddCommand(l, s, d, r)
 	return cmd
 }
 
@@ -176,4 +193,64 @@ func (a *app) rejectsDrop(ctx context.Context, o *rejectOptions, ids []string) e
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s dropped\n", plural(int(n), "reject"))
 	return err
+}
+
+func (a *app) rejectsRetry(ctx context.Context, o *rejectOptions, ids []string) error {
+	file, err := a.load(false)
+	if err != nil {
+		return err
+	}
+	stop := a.onSignal(ctx, "stopping: what was read is being delivered. Once more to stop at once")
+	defer stop.release()
+	store, err := a.openState(ctx, file, checkpoint.Options{})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	f := o.filter()
+	f.IDs = ids
+	list, err := store.Rejects(ctx, f)
+	if err != nil {
+		return err
+	}
+	targets, keys := byTarget(file, list)
+	if len(targets) == 0 {
+		return withHint(usageError("no reject of a configured sync matches"), "see `mixsync rejects list`")
+	}
+	w := a.wiring(file)
+	defer w.close()
+	live := a.watch(stop.hard)
+	defer live.stop()
+	defer w.share(stop.hard, store, targets)()
+	reports := make([]*runner.Report, 0, len(targets))
+	for _, t := range targets {
+		// Those that are still bad are what was to be found out.
+		every := runner.Threshold{IsPercent: true, Percent: 100}
+		reports = append(reports, a.runOne(stop.hard, w, t, runner.Options{Keys: keys[t], MaxRejects: &every}, func(r *runner.Runner) {
+			r.Store, r.Stop, r.Watch = store, stop.soft, live.add
+		}))
+		live.remove(t.sync.Name, t.project.Name)
+	}
+	return a.report(reports, runOptions{}, stop)
+}
+
+// byTarget sorts the keys of rejects by their sync and project, each key once, in
+// the order of the configuration.
+func byTarget(file *configs.File, list []checkpoint.Reject) (targets []target, keys map[target][]json.RawMessage) {
+	keys = map[target][]json.RawMessage{}
+	for _, x := range file.Syncs {
+		for _, p := range x.Projects {
+			t, seen := target{x, file.Projects[p]}, map[string]bool{}
+			for _, r := range list {
+				if r.Sync == x.Name && r.Project == p && !seen[string(r.Key)] {
+					seen[string(r.Key)] = true
+					keys[t] = append(keys[t], r.Key)
+				}
+			}
+			if len(keys[t]) > 0 {
+				targets = append(targets, t)
+			}
+		}
+	}
+	return targets, keys
 }

@@ -487,3 +487,51 @@ func TestRejectKeepsNoLargeValuesWhole(t *testing.T) {
 		t.Errorf("the payload has plan %q and %d bytes of notes", p["plan"], len(p["notes"]))
 	}
 }
+
+// Rejects are retried on request: rows that were mended where no run looks any
+// more are sent, those that are still bad stay, and the mark does too.
+func TestRetryRejects(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, emulator.Options{})
+	w.usage(1000, "timestamptz '2026-11-01 00:00Z'", "interval '1 minute'")
+	w.exec(`UPDATE app.usage SET account_id = NULL WHERE id IN (3, 5, 7, 9)`)
+	w.configure(usageSync("lookback: 0s"))
+	w.sync("usage")
+	mark := w.mark("usage")
+	w.exec(`UPDATE app.usage SET account_id = 'acme' WHERE id IN (3, 5)`)
+	w.exec(`DELETE FROM app.usage WHERE id = 9`)
+	w.sends("usage", 0) // they lie far behind the mark
+	retry := func(code int, args ...string) outcome {
+		t.Helper()
+		o := w.start(append([]string{"rejects", "retry", "-o", "json"}, args...)...).end()
+		if o.code != code {
+			t.Fatalf("rejects retry %v = %d %s %s", args, o.code, o.stdout, o.stderr)
+		}
+		return o
+	}
+	var list struct {
+		Rejects []struct {
+			ID  string
+			Key struct{ ID int }
+		}
+	}
+	w.json(&list, "rejects", "list")
+	for _, r := range list.Rejects {
+		if r.Key.ID == 3 {
+			if got := retry(0, r.ID).syncs["usage"]; got.Accepted != 1 || got.Rejected != 0 {
+				t.Errorf("one mended reject came to %+v", got)
+			}
+		}
+	}
+	if got := retry(0, "--sync", "usage").syncs["usage"]; got.Accepted != 1 || got.Rejected != 1 || got.Status != "partial" {
+		t.Errorf("the rest came to %+v", got)
+	}
+	diff(t, "rejects", w.rejects(), map[string]string{`{"id":7}`: "missing_company", `{"id":9}`: "missing_company"})
+	if got := w.mark("usage"); got != mark {
+		t.Errorf("the mark moved from %s to %s", mark, got)
+	}
+	w.holds(usageKeys + ` WHERE id <> 7`)
+	w.sends("usage", 0)
+	retry(2, "nothing")
+	retry(2)
+}

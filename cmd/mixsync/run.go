@@ -220,7 +220,7 @@ func (a *app) report(reports []*runner.Report, o runOptions, stop *stopper) erro
 			Command string           `json:"command"`
 			OK      bool             `json:"ok"`
 			Syncs   []*runner.Report `json:"syncs"`
-		}{"run", ok, append([]*runner.Report{}, reports...)})
+		}{a.command, ok, append([]*runner.Report{}, reports...)})
 	} else {
 		a.printReports(reports, code)
 	}

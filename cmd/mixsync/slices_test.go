@@ -15,7 +15,7 @@ func TestPoisonSlice(t *testing.T) {
 	t.Parallel()
 	onBothStates(t, func(t *testing.T, w *world) {
 		w.usage(1000, "timestamptz '2026-03-01 00:00Z'", "interval '15 minutes'") // 96 a day, ten days and a bit
-		w.exec(`CREATE TABLE app.poison AS SELECT 500 AS id`) // on 6 March
+		w.exec(`CREATE TABLE app.poison AS SELECT 500 AS id`)                     // on 6 March
 		w.configure(strings.NewReplacer("table: app.usage", "query: SELECT *, 1 / (CASE WHEN id IN (SELECT id FROM app.poison) THEN 0 ELSE 1 END) AS one FROM app.usage",
 			", device_id: anonymous_id", "").Replace(usageSync("lookback: 0s, slice: day")) + "  parallel: 3\n")
 		r := w.fails(1, "warehouse_query", "usage")

@@ -3,6 +3,7 @@ package warehouse
 import (
 	"context"
 	"io"
+	"strconv"
 )
 
 // MaxCursor asks the warehouse for the greatest value of the cursor column f
@@ -24,14 +25,8 @@ func extreme(ctx context.Context, d Driver, src Source, f Field, which string, f
 		return nil, err
 	}
 	q := query{dialect: d.Dialect()}
-	column := q.dialect.Quote(f.Name)
-	q.write("SELECT ", which, "(", column, ") AS bound\nFROM ", src.from(q.dialect))
-	if from != nil {
-		q.and(column, " >= ", q.bind(f, *from))
-	}
-	if to != nil {
-		q.and(column, " <= ", q.bind(f, *to))
-	}
+	q.write("SELECT ", which, "(", q.dialect.Quote(f.Name), ") AS bound\nFROM ", src.from(q.dialect))
+	q.within(f, from, to)
 	var bound *string
 	err := firstRow(ctx, d, &q, func(b *Batch) error {
 		c := &b.Cols[0]
@@ -45,6 +40,39 @@ func extreme(ctx context.Context, d Driver, src Source, f Field, which string, f
 		return nil
 	})
 	return bound, err
+}
+
+// AtLeast reports whether n rows or more have a cursor that is at least from and
+// at most to. It looks at n rows at most.
+func AtLeast(ctx context.Context, d Driver, src Source, f Field, from, to *string, n int) (bool, error) {
+	if err := checkCursor(f); err != nil {
+		return false, err
+	}
+	q := query{dialect: d.Dialect()}
+	q.write("SELECT count(*) AS n\nFROM (SELECT 1 AS one\nFROM ", src.from(q.dialect))
+	q.within(f, from, to)
+	q.write("\nLIMIT ", strconv.Itoa(n), ") AS part")
+	enough := false
+	err := firstRow(ctx, d, &q, func(b *Batch) error {
+		c := &b.Cols[0]
+		if c.Kind != Int {
+			return Errorf(ClassQuery, "", "a count is %s, expected %s", c.Kind, Int)
+		}
+		enough = c.Int[0] >= int64(n)
+		return nil
+	})
+	return enough, err
+}
+
+// within adds the conditions that a cursor lies between two of its values.
+func (q *query) within(f Field, from, to *string) {
+	column := q.dialect.Quote(f.Name)
+	if from != nil {
+		q.and(column, " >= ", q.bind(f, *from))
+	}
+	if to != nil {
+		q.and(column, " <= ", q.bind(f, *to))
+	}
 }
 
 // HasNullCursor reports whether the source has rows whose cursor is NULL: no

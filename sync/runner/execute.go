@@ -93,6 +93,9 @@ func (a *attempt) remembering(ctx context.Context) error {
 
 // do reads what is left of the window and takes it to Mixpanel.
 func (a *attempt) do(ctx context.Context) error {
+	if a.opts.Keys != nil {
+		return a.doKeys(ctx)
+	}
 	spec := a.readSpec()
 	spec.From, spec.To, spec.Before = a.part.Window.From, a.part.Window.To, a.part.Window.Before
 	spec.After, spec.Limit = a.part.Position, int(a.opts.Limit)
@@ -116,6 +119,20 @@ func (a *attempt) do(ctx context.Context) error {
 		return a.deleteGone(ctx)
 	}
 	return nil
+}
+
+// doKeys takes the rows of certain keys to Mixpanel.
+func (a *attempt) doKeys(ctx context.Context) error {
+	source := &byKeys{driver: a.Driver, schema: a.schema, spec: a.readSpec(), keys: a.opts.Keys}
+	a.live.open(a.run, a.part)
+	if a.Watch != nil {
+		a.Watch(a.live)
+	}
+	err := a.pipe(ctx, source, a.schema, a.encoder, a.journal)
+	if source.gone > 0 {
+		a.note("%d of the rows are not in the warehouse any more, or have no key to find them by: `mixsync rejects drop` forgets them", source.gone)
+	}
+	return err
 }
 
 func (a *attempt) pipe(ctx context.Context, source pipeline.Source, schema *warehouse.Schema, e pipeline.Encoder, j pipeline.Journal) error {

@@ -124,7 +124,7 @@ func (w *work) joins(held *checkpoint.HeldError) bool {
 	if o := w.opts; o.Join != "" || o.RunID != "" {
 		return held.RunID == o.Join || held.RunID == o.RunID
 	}
-	return held.Kind == w.opts.kind() && !w.opts.passing()
+	return held.Kind == w.opts.kind() && !w.opts.passing() && w.opts.Keys == nil
 }
 
 // join becomes a member of a run that others are at; nil when it is over.

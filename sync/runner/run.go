@@ -53,7 +53,7 @@ func (r *Runner) Run(ctx context.Context, s Sync, o Options) *Report {
 	}
 	w := &work{
 		Runner: r, sync: &s, opts: o, cursor: -1,
-		report: &Report{Sync: s.Name, Project: s.Project, Mode: s.Mode, Resync: o.Resync || o.ranged(), DryRun: o.DryRun, StartedAt: time.Now().UTC()},
+		report: &Report{Sync: s.Name, Project: s.Project, Mode: s.Mode, Resync: o.kind() != checkpoint.Incremental, DryRun: o.DryRun, StartedAt: time.Now().UTC()},
 	}
 	w.report.RejectCounts = map[string]int64{}
 	err := w.do(ctx)
@@ -208,6 +208,8 @@ func (w *work) held(ctx context.Context) error {
 	}
 	w.newColumns()
 	switch {
+	case w.opts.Keys != nil:
+		return w.retry(ctx)
 	case w.opts.passing():
 		return w.pass(ctx)
 	case w.opts.ranged():

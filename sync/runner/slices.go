@@ -43,6 +43,12 @@ func (w *work) cut(ctx context.Context, kind string, window *checkpoint.Window) 
 	if asked := w.sync.Cursor.slice(); unit != asked && asked != plan.Auto {
 		w.note("cut by %s, since by %s the window would be too many slices", unit, asked)
 	}
+	if len(bounds) > 0 && w.sync.Cursor.slice() == plan.Auto {
+		many, err := warehouse.AtLeast(ctx, w.Driver, w.sync.Source, field, from, to, worthCutting)
+		if err != nil || !many {
+			return whole, err
+		}
+	}
 	var behind *warehouse.Cursor
 	if kind == checkpoint.Incremental {
 		behind = w.behind(field.Kind)
@@ -66,6 +72,10 @@ func (w *work) cut(ctx context.Context, kind string, window *checkpoint.Window) 
 	next.To, next.Before = window.To, window.Before
 	return append(list, next), nil
 }
+
+// A slice costs some 20 ms besides its rows: a window of fewer rows than this is
+// read in one.
+const worthCutting = 50_000
 
 // behind is the mark; nil without one.
 func (w *work) behind(kind warehouse.Kind) *warehouse.Cursor {

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"encoding/json"
 	"strconv"
 	"time"
 
@@ -111,6 +112,9 @@ type Options struct {
 	// at work, instead of giving up. It waits for as long as Budget allows, or the
 	// context. Nor does it finish a resync that others are at.
 	Turn bool
+	// Keys, if set, are the rows to send again, as rejects name them; nothing else
+	// is read then, and the mark stays.
+	Keys []json.RawMessage
 	// Join is the id of a run to help with: nothing else is done then.
 	Join string
 	// RunID, if set, is the id of the run to open. Runs of its kind that others are
@@ -124,7 +128,7 @@ func (o Options) ranged() bool { return o.Start != "" || o.End != "" }
 // kind is the kind of run that was asked for.
 func (o Options) kind() string {
 	switch {
-	case o.ranged():
+	case o.ranged(), o.Keys != nil:
 		return checkpoint.Range
 	case o.Resync:
 		return checkpoint.Resync

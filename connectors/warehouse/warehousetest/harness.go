@@ -73,6 +73,7 @@ func RunConformance(t *testing.T, h Harness) {
 			c := h.cursorTable(t, kind)
 			t.Run("bounds", c.bounds)
 			t.Run("max", c.max)
+			t.Run("least", c.least)
 			t.Run("null cursors", c.nulls)
 			t.Run("filters", c.filters)
 			if h.Driver.Dialect().Ordered {

@@ -120,6 +120,22 @@ func (c *cursorTable) max(t *testing.T) {
 	}
 }
 
+// least checks the questions that a window is cut by.
+func (c *cursorTable) least(t *testing.T) {
+	v, f := c.values, c.schema.Fields[c.schema.Index("at")]
+	if got, err := warehouse.MinCursor(t.Context(), c.Driver, c.src, f, nil, &v[2]); err != nil || text(got) != v[0] {
+		t.Errorf("MinCursor = %q, %v, want %q", text(got), err, v[0])
+	}
+	spec := c.spec()
+	spec.From, spec.To = &v[0], &v[1]
+	n := len(c.read(t, c.schema, spec).rows)
+	for rows, want := range map[int]bool{1: true, n: true, n + 1: false} {
+		if got, err := warehouse.AtLeast(t.Context(), c.Driver, c.src, f, spec.From, spec.To, rows); err != nil || got != want {
+			t.Errorf("AtLeast(%d) of %d rows = %t, %v", rows, n, got, err)
+		}
+	}
+}
+
 func (c *cursorTable) nulls(t *testing.T) {
 	for column, want := range map[string]bool{"at": true, "payload": false} {
 		got, err := warehouse.HasNullCursor(t.Context(), c.Driver, c.src, column)
