@@ -55,6 +55,8 @@ type chaos struct {
 	shared  bool // the state is a Postgres
 	late    bool // rows come late, as far as the lookback allows
 	sleepy  bool // the first process falls asleep while it sends, and others take over
+	asleep  moment
+	awake   moment
 	users   int
 
 	// The warehouse's clock is a made-up one, so that the mark is never near the
@@ -69,7 +71,7 @@ type chaos struct {
 
 const (
 	chaosTime  = 3500 * time.Millisecond
-	sleepyTime = 5 * time.Second // a lease takes its time to be lost
+	sleepyTime = 7 * time.Second // at most: a lease takes its time to be lost
 	lateBy     = 700 * time.Millisecond
 	lookback   = 2 * time.Second
 )
@@ -94,6 +96,11 @@ func runChaos(t *testing.T, seed uint64, binary string) []string {
 	}
 	ctx, stop := context.WithTimeout(t.Context(), length)
 	defer stop()
+	c.asleep, c.awake = newMoment(ctx), newMoment(ctx)
+	if !c.sleepy {
+		c.asleep.come()
+		c.awake.come()
+	}
 	var actors sync.WaitGroup
 	actors.Go(func() { c.author(ctx, c.actor(1)) })
 	actors.Go(func() { c.wires(ctx, c.actor(2)) })
@@ -105,8 +112,16 @@ func runChaos(t *testing.T, seed uint64, binary string) []string {
 		serves := c.shared && i == n-1 && c.rng.IntN(3) == 0
 		dozes := c.sleepy && i == 0
 		actors.Go(func() {
-			for r := c.actor(10 + uint64(i)); ctx.Err() == nil; dozes = false {
-				c.life(ctx, r, serves, dozes)
+			r := c.actor(10 + uint64(i))
+			if dozes {
+				c.life(ctx, r, false, true)
+				c.asleep.come()
+				c.awake.come()
+				pause(ctx, 500*time.Millisecond) // the others go on for a moment
+				stop()
+			}
+			for <-c.asleep.Done(); ctx.Err() == nil; {
+				c.life(ctx, r, serves, false)
 			}
 		})
 	}
@@ -136,7 +151,7 @@ func (c *chaos) fill() {
 	n := 200 + c.rng.IntN(4000)
 	c.users = n / 3
 	if c.sleepy {
-		c.users = 1500 + c.rng.IntN(1500)
+		c.users = 6000 + c.rng.IntN(3000) // several requests, of 2000 each at most
 	}
 	c.exec(`CREATE TABLE usage (id bigint PRIMARY KEY, name text, at timestamptz, company text, usr text, loaded_at timestamptz);
 		CREATE INDEX ON usage (loaded_at, id);
@@ -237,6 +252,9 @@ func (c *chaos) wires(ctx context.Context, r *rand.Rand) {
 	})
 	for pause(ctx, time.Duration(100+r.IntN(900))*time.Millisecond) {
 		name := names[r.IntN(len(names))]
+		if name == "warehouse" && c.awake.Err() == nil { // what a sleeper has read it keeps, and so it is old when it is sent
+			continue
+		}
 		p := c.proxies[name]
 		c.note("cut %s", name)
 		p.cut()
@@ -346,7 +364,7 @@ func (c *chaos) life(ctx context.Context, r *rand.Rand, serves, dozes bool) {
 		limit = fmt.Sprintf("ulimit -f %d; ", 100+r.IntN(2000)) // of 512 bytes each
 	}
 	cmd := exec.Command("sh", append([]string{"-c", limit + `exec "$0" "$@"`, c.binary}, args...)...) //nolint:gosec,noctx // its end is what the test is about
-	cmd.Env = append(os.Environ(), "MIXSYNC_CONFIG="+c.config, "MIXSYNC_BACKOFF_SCALE=0.01")
+	cmd.Env = c.env()
 	var errs strings.Builder
 	cmd.Stderr = &errs
 	if err := cmd.Start(); err != nil {
@@ -409,17 +427,53 @@ func (c *chaos) fate(ctx context.Context, r *rand.Rand, p *os.Process, done <-ch
 	return "SIGKILL at the end"
 }
 
-// doze puts a process to sleep as soon as it has begun to send.
+// doze puts a process to sleep as soon as it has begun to send, and wakes it once
+// another has sent what changed meanwhile: from then on all that it still has in
+// hand is old.
 func (c *chaos) doze(ctx context.Context, r *rand.Rand, p *os.Process, done <-chan struct{}) string {
 	for len(c.mp.Profiles()) == 0 {
 		select {
 		case <-done:
 			return "nothing"
+		case <-ctx.Done():
+			_ = p.Kill()
+			return "SIGKILL, as it never sent"
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
-	pause(ctx, time.Duration(r.IntN(400))*time.Millisecond)
-	return c.sleep(ctx, r, p, done)
+	pause(ctx, time.Duration(r.IntN(100))*time.Millisecond)
+	_ = p.Signal(syscall.SIGSTOP)
+	began := time.Now()
+	c.asleep.come()
+	pause(ctx, 1200*time.Millisecond)              // longer than the lease and a request may take
+	for sent := 0; sent < 2 && ctx.Err() == nil; { // what the sleeper began, and what came since
+		if out, err := c.command(ctx, "run", "-o", "json", "users").Output(); err == nil && succeeded(out, 1) {
+			sent++
+			continue
+		}
+		pause(ctx, 100*time.Millisecond)
+	}
+	what := fmt.Sprintf("SIGSTOP for %s", time.Since(began).Round(time.Millisecond))
+	_ = p.Signal(syscall.SIGCONT)
+	c.awake.come()
+	select {
+	case <-done:
+	case <-time.After(2 * time.Second):
+		_ = p.Kill()
+	}
+	return what
+}
+
+// moment is a point in time that others wait for; it comes at the latest when its
+// context ends.
+type moment struct {
+	context.Context
+	come context.CancelFunc
+}
+
+func newMoment(ctx context.Context) moment {
+	ctx, come := context.WithCancel(ctx)
+	return moment{ctx, come}
 }
 
 // sleep lets a process sleep for longer than its lease and its requests' timeout.
@@ -446,10 +500,21 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// all reports whether every sync of a run's output was run.
-func all(out []byte) bool {
+// command is mixsync in this world.
+func (c *chaos) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, c.binary, args...)
+	cmd.Env = c.env()
+	return cmd
+}
+
+func (c *chaos) env() []string {
+	return append(os.Environ(), "MIXSYNC_CONFIG="+c.config, "MIXSYNC_BACKOFF_SCALE=0.01")
+}
+
+// succeeded reports whether n syncs of a run's output were run.
+func succeeded(out []byte, n int) bool {
 	var o struct{ Syncs []report }
-	if json.Unmarshal(out, &o) != nil || len(o.Syncs) != 2 {
+	if json.Unmarshal(out, &o) != nil || len(o.Syncs) != n {
 		return false
 	}
 	return !slices.ContainsFunc(o.Syncs, func(r report) bool { return r.Status != "succeeded" && r.Status != "partial" })
@@ -462,11 +527,9 @@ func (c *chaos) settle() (faults []string) {
 	for try := range 2 {
 		ok := false
 		for end := time.Now().Add(20 * time.Second); !ok && time.Now().Before(end); {
-			cmd := exec.CommandContext(c.t.Context(), c.binary, "run", "-o", "json")
-			cmd.Env = append(os.Environ(), "MIXSYNC_CONFIG="+c.config, "MIXSYNC_BACKOFF_SCALE=0.01")
-			out, err := cmd.Output()
+			out, err := c.command(c.t.Context(), "run", "-o", "json").Output()
 			last = string(out)
-			if ok = err == nil && all(out); !ok { // a dead process may hold a sync for a moment
+			if ok = err == nil && succeeded(out, 2); !ok { // a dead process may hold a sync for a moment
 				time.Sleep(300 * time.Millisecond)
 			}
 		}
