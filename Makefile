@@ -5,6 +5,9 @@ TOOLS := .tools
 GOLANGCI_VERSION := v2.15.0
 GOVULNCHECK_VERSION := latest
 
+# What is judged by how long it takes: without the race detector, and with nothing beside it.
+TIMED := TestTwoProcessesShareARun|TestBackfillGivesWay
+
 export CGO_ENABLED ?= 1
 
 .PHONY: test lint vuln build bench chaos fuzz postgres image-check clean
@@ -14,7 +17,8 @@ test: postgres
 	go build ./...
 	go vet ./...
 	$(MAKE) lint
-	go test -race -timeout 15m ./...
+	go test -race -timeout 18m ./...
+	go test -timeout 5m -run '$(TIMED)' ./cmd/mixsync
 
 ## postgres: install Debian's PostgreSQL where no server is at hand
 postgres:

@@ -124,10 +124,10 @@ func TestBackfillGivesWay(t *testing.T) {
 	backfill.signal(syscall.SIGTERM)
 	backfill.end()
 	t.Logf("incremental run alone %s, beside a backfill %s; the backfill: %.1f requests/s before, %.1f meanwhile", alone, beside, full, slow)
-	if slow > full/2 {
+	if timed && slow > full/2 {
 		t.Errorf("the backfill goes on with %.1f requests/s, %.1f before", slow, full)
 	}
-	if beside > 2*alone+time.Second {
+	if timed && beside > 2*alone+time.Second {
 		t.Errorf("beside a backfill the incremental run took %s, alone %s", beside, alone)
 	}
 }
@@ -152,11 +152,14 @@ func TestPauseIsShared(t *testing.T) {
 	g.mu.Unlock()
 	time.Sleep(5 * time.Second)
 	// Mixpanel's advice is a pause of 2 s and 1 to 5 s more; a second goes by until all have heard.
-	heard := g.refused.Add(1300 * time.Millisecond)
-	quiet := g.between("History", heard, g.refused.Add(2900*time.Millisecond)) + g.between("Live", heard, g.refused.Add(2900*time.Millisecond))
-	before := g.between("History", g.refused.Add(-1600*time.Millisecond), g.refused) + g.between("Live", g.refused.Add(-1600*time.Millisecond), g.refused)
+	g.mu.Lock()
+	refused := g.refused
+	g.mu.Unlock()
+	heard, over := refused.Add(1300*time.Millisecond), refused.Add(2900*time.Millisecond)
+	quiet := g.between("History", heard, over) + g.between("Live", heard, over)
+	before := g.between("History", refused.Add(-1600*time.Millisecond), refused) + g.between("Live", refused.Add(-1600*time.Millisecond), refused)
 	t.Logf("%d requests in 1.6 s before the 429, %d in 1.6 s once all had heard", before, quiet)
-	if g.refused.IsZero() || before < 10 || quiet > 0 {
+	if refused.IsZero() || before < 10 || quiet > 0 {
 		t.Errorf("%d requests of both processes in 1.6 s before the 429, %d after all had heard of it", before, quiet)
 	}
 	for _, p := range []*process{first, second} {

@@ -294,7 +294,7 @@ func TestStatementTimeout(t *testing.T) {
 	reader := newReader(t, d, warehouse.ReadSpec{Source: src, Cursor: "id", Keys: []string{"id"}})
 	readAll(t, reader, func(b *warehouse.Batch) {
 		if n == 0 { // outlast the timeout, with most rows still to come
-			until(t, dsn, "SELECT bool_and(now() - query_start > '4 s') FROM pg_stat_activity WHERE application_name = 'mixsync' AND state = 'active'")
+			until(t, dsn, "SELECT bool_and(now() - query_start > '4 s') FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'mixsync' AND state = 'active'")
 		}
 		for i := range b.Len() {
 			n++
