@@ -42,26 +42,25 @@ func extreme(ctx context.Context, d Driver, src Source, f Field, which string, f
 	return bound, err
 }
 
-// AtLeast reports whether n rows or more have a cursor that is at least from and
-// at most to. It looks at n rows at most.
-func AtLeast(ctx context.Context, d Driver, src Source, f Field, from, to *string, n int) (bool, error) {
+// Count counts the rows whose cursor is at least from and at most to, up to most.
+func Count(ctx context.Context, d Driver, src Source, f Field, from, to *string, most int) (int, error) {
 	if err := checkCursor(f); err != nil {
-		return false, err
+		return 0, err
 	}
 	q := query{dialect: d.Dialect()}
 	q.write("SELECT count(*) AS n\nFROM (SELECT 1 AS one\nFROM ", src.from(q.dialect))
 	q.within(f, from, to)
-	q.write("\nLIMIT ", strconv.Itoa(n), ") AS part")
-	enough := false
+	q.write("\nLIMIT ", strconv.Itoa(most), ") AS part")
+	n := 0
 	err := firstRow(ctx, d, &q, func(b *Batch) error {
 		c := &b.Cols[0]
 		if c.Kind != Int {
 			return Errorf(ClassQuery, "", "a count is %s, expected %s", c.Kind, Int)
 		}
-		enough = c.Int[0] >= int64(n)
+		n = int(c.Int[0])
 		return nil
 	})
-	return enough, err
+	return n, err
 }
 
 // within adds the conditions that a cursor lies between two of its values.

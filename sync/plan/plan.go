@@ -27,10 +27,8 @@ const (
 )
 
 const (
-	// auto cuts into so many slices at most: enough for some machines to share,
-	// few enough that the cost of a slice (a query, a drained pipeline) is lost
-	// in its rows.
-	autoSlices = 100
+	// AutoSlices are the most that auto is worth: enough for some machines to share.
+	AutoSlices = 100
 	// No window is cut into more, whatever the unit: one stray row of the year 1
 	// would make millions. A coarser unit is taken then.
 	maxSlices = 10_000
@@ -44,19 +42,19 @@ const (
 // when that would make more slices than is sensible.
 //
 // unit must fit the cursor's kind: a word for times and dates, a count for
-// integers, or auto.
-func Bounds(kind warehouse.Kind, from, to warehouse.Cursor, unit string, loc *time.Location) ([]warehouse.Cursor, string, error) {
+// integers, or auto, which makes as many slices as it can, most at the most.
+func Bounds(kind warehouse.Kind, from, to warehouse.Cursor, unit string, loc *time.Location, most int) ([]warehouse.Cursor, string, error) {
 	if err := Check(kind, unit); err != nil {
 		return nil, "", err
 	}
-	if infinite(kind, from) || infinite(kind, to) || !from.Before(to) {
+	if infinite(kind, from) || infinite(kind, to) || !from.Before(to) || unit == Auto && most < 2 {
 		return nil, unit, nil
 	}
 	if kind == warehouse.Int {
-		bounds, step := counts(from.Ticks, to.Ticks, unit)
+		bounds, step := counts(from.Ticks, to.Ticks, unit, most)
 		return bounds, step, nil
 	}
-	bounds, used := calendar(kind, from, to, unit, loc)
+	bounds, used := calendar(kind, from, to, unit, loc, most)
 	return bounds, used, nil
 }
 
@@ -81,7 +79,7 @@ func infinite(kind warehouse.Kind, c warehouse.Cursor) bool {
 }
 
 // counts cuts integers at multiples of a count.
-func counts(from, to int64, unit string) ([]warehouse.Cursor, string) {
+func counts(from, to int64, unit string, most int) ([]warehouse.Cursor, string) {
 	span := uint64(to) - uint64(from) // right also where the difference overflows an int64
 	step := uint64(autoCount)
 	limit := uint64(maxSlices)
@@ -89,7 +87,7 @@ func counts(from, to int64, unit string) ([]warehouse.Cursor, string) {
 		if span < autoCount {
 			return nil, unit
 		}
-		limit = autoSlices
+		limit = uint64(most)
 	} else if n, err := strconv.ParseInt(unit, 10, 64); err == nil && n > 0 {
 		step = uint64(n)
 	}
@@ -118,7 +116,7 @@ func counts(from, to int64, unit string) ([]warehouse.Cursor, string) {
 }
 
 // calendar cuts times and dates.
-func calendar(kind warehouse.Kind, from, to warehouse.Cursor, unit string, loc *time.Location) ([]warehouse.Cursor, string) {
+func calendar(kind warehouse.Kind, from, to warehouse.Cursor, unit string, loc *time.Location, most int) ([]warehouse.Cursor, string) {
 	if kind != warehouse.TimestampTZ {
 		loc = time.UTC // ticks are the wall clock's own
 	}
@@ -130,7 +128,7 @@ func calendar(kind warehouse.Kind, from, to warehouse.Cursor, unit string, loc *
 		if last.Sub(first) < 48*time.Hour {
 			return nil, unit
 		}
-		units, limit = units[1:], autoSlices
+		units, limit = units[1:], most
 	default:
 		for len(units) > 1 && units[0] != unit {
 			units = units[1:]

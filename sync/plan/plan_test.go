@@ -56,7 +56,7 @@ func TestBounds(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			bounds, used, err := plan.Bounds(tt.kind, parse(t, tt.kind, tt.from), parse(t, tt.kind, tt.to), tt.unit, tt.loc)
+			bounds, used, err := plan.Bounds(tt.kind, parse(t, tt.kind, tt.from), parse(t, tt.kind, tt.to), tt.unit, tt.loc, plan.AutoSlices)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -89,9 +89,35 @@ func TestBoundsAreFew(t *testing.T) {
 		{warehouse.TimestampTZ, "0001-01-01T00:00:00Z", "2026-01-01T00:00:00Z", plan.Hour, "year", 2026},
 		{warehouse.Int, strconv.FormatInt(math.MinInt64, 10), strconv.FormatInt(math.MaxInt64, 10), "1", "10000000000000000", 10000},
 	} {
-		bounds, used, err := plan.Bounds(tt.kind, parse(t, tt.kind, tt.from), parse(t, tt.kind, tt.to), tt.unit, time.UTC)
+		bounds, used, err := plan.Bounds(tt.kind, parse(t, tt.kind, tt.from), parse(t, tt.kind, tt.to), tt.unit, time.UTC, plan.AutoSlices)
 		if err != nil || used != tt.used || len(bounds) == 0 || len(bounds) > tt.most {
 			t.Errorf("%s … %s by %s: %d bounds by %s (%v), want at most %d by %s", tt.from, tt.to, tt.unit, len(bounds), used, err, tt.most, tt.used)
+		}
+	}
+}
+
+// The fewer slices are worth their while, the coarser auto cuts.
+func TestAutoCutsAsFinelyAsIsWorthIt(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		kind     warehouse.Kind
+		from, to string
+		most     int
+		used     string
+		slices   int
+	}{
+		{warehouse.TimestampTZ, "2026-11-12T09:00:00Z", "2026-11-23T20:00:00Z", 12, plan.Day, 12},
+		{warehouse.TimestampTZ, "2026-11-12T09:00:00Z", "2026-11-23T20:00:00Z", 11, plan.Week, 3},
+		{warehouse.TimestampTZ, "2026-11-12T09:00:00Z", "2026-11-23T20:00:00Z", 2, plan.Month, 1},
+		{warehouse.TimestampTZ, "2026-10-12T09:00:00Z", "2026-11-23T20:00:00Z", 2, plan.Month, 2},
+		{warehouse.TimestampTZ, "2025-12-01T00:00:00Z", "2026-11-23T20:00:00Z", 1, plan.Auto, 1},
+		{warehouse.TimestampTZ, "2025-12-01T00:00:00Z", "2026-11-23T20:00:00Z", 0, plan.Auto, 1},
+		{warehouse.Int, "1", "950000", 10, "100000", 10},
+		{warehouse.Int, "1", "950000", 9, "1000000", 1},
+	} {
+		bounds, used, err := plan.Bounds(tt.kind, parse(t, tt.kind, tt.from), parse(t, tt.kind, tt.to), plan.Auto, time.UTC, tt.most)
+		if err != nil || used != tt.used || len(bounds)+1 != tt.slices {
+			t.Errorf("%s … %s in %d at most: %d slices by %s (%v), want %d by %s", tt.from, tt.to, tt.most, len(bounds)+1, used, err, tt.slices, tt.used)
 		}
 	}
 }
@@ -128,7 +154,7 @@ func TestBoundsProperty(t *testing.T) {
 			t.Fatal(err)
 		}
 		unit := units[r.IntN(len(units))]
-		bounds, _, err := plan.Bounds(kind, from, to, unit, loc)
+		bounds, _, err := plan.Bounds(kind, from, to, unit, loc, plan.AutoSlices)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -36,17 +36,21 @@ func (w *work) cut(ctx context.Context, kind string, window *checkpoint.Window) 
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
-	bounds, unit, err := plan.Bounds(field.Kind, first, last, w.sync.Cursor.slice(), w.sync.Spec.Location)
+	asked := w.sync.Cursor.slice()
+	bounds, unit, err := plan.Bounds(field.Kind, first, last, asked, w.sync.Spec.Location, plan.AutoSlices)
 	if err != nil {
 		return nil, err
 	}
-	if asked := w.sync.Cursor.slice(); unit != asked && asked != plan.Auto {
+	if unit != asked && asked != plan.Auto {
 		w.note("cut by %s, since by %s the window would be too many slices", unit, asked)
 	}
-	if len(bounds) > 0 && w.sync.Cursor.slice() == plan.Auto {
-		many, err := warehouse.AtLeast(ctx, w.Driver, w.sync.Source, field, from, to, worthCutting)
-		if err != nil || !many {
-			return whole, err
+	if len(bounds) > 0 && asked == plan.Auto {
+		rows, err := warehouse.Count(ctx, w.Driver, w.sync.Source, field, from, to, plan.AutoSlices*sliceRows)
+		if err != nil {
+			return nil, err
+		}
+		if bounds, _, err = plan.Bounds(field.Kind, first, last, asked, w.sync.Spec.Location, rows/sliceRows); err != nil {
+			return nil, err
 		}
 	}
 	var behind *warehouse.Cursor
@@ -73,9 +77,11 @@ func (w *work) cut(ctx context.Context, kind string, window *checkpoint.Window) 
 	return append(list, next), nil
 }
 
-// A slice costs some 20 ms besides its rows: a window of fewer rows than this is
-// read in one.
-const worthCutting = 50_000
+// What auto cuts has so many rows a slice, on the whole: a slice costs some 20 ms
+// besides (a query, a drained pipeline), and of a Parquet file it may read more
+// than its own rows. They are a few seconds at Mixpanel's rate, after which a
+// waiting incremental run gets its turn.
+const sliceRows = 100_000
 
 // behind is the mark; nil without one.
 func (w *work) behind(kind warehouse.Kind) *warehouse.Cursor {

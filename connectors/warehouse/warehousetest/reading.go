@@ -129,9 +129,9 @@ func (c *cursorTable) least(t *testing.T) {
 	spec := c.spec()
 	spec.From, spec.To = &v[0], &v[1]
 	n := len(c.read(t, c.schema, spec).rows)
-	for rows, want := range map[int]bool{1: true, n: true, n + 1: false} {
-		if got, err := warehouse.AtLeast(t.Context(), c.Driver, c.src, f, spec.From, spec.To, rows); err != nil || got != want {
-			t.Errorf("AtLeast(%d) of %d rows = %t, %v", rows, n, got, err)
+	for most, want := range map[int]int{1: 1, n: n, n + 1: n} {
+		if got, err := warehouse.Count(t.Context(), c.Driver, c.src, f, spec.From, spec.To, most); err != nil || got != want {
+			t.Errorf("Count of %d rows up to %d = %d, %v", n, most, got, err)
 		}
 	}
 }

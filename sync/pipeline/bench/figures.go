@@ -32,8 +32,14 @@ func (b *bench) all(ctx context.Context) ([]figure, error) {
 	}
 	defer stop()
 	var list []figure
-	for _, take := range []func(context.Context, string) ([]figure, error){b.throughput, b.latency, b.idle, b.scale} {
-		f, err := take(ctx, addr)
+	for _, figure := range []struct {
+		name string
+		take func(context.Context, string) ([]figure, error)
+	}{{"throughput", b.throughput}, {"parquet", b.parquet}, {"latency", b.latency}, {"idle", b.idle}, {"scale", b.scale}} {
+		if b.only != "" && b.only != figure.name {
+			continue
+		}
+		f, err := figure.take(ctx, addr)
 		if err != nil {
 			return nil, err
 		}
@@ -193,6 +199,9 @@ func (b *bench) profileRun(ctx context.Context, sink string) error {
 		return nil
 	}
 	config, err := b.config("profile", "usage", sink)
+	if b.only == "parquet" {
+		config, err = b.parquetConfig("profile", sink)
+	}
 	if err != nil {
 		return err
 	}

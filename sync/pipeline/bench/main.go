@@ -33,6 +33,8 @@ func run(ctx context.Context, args []string) (err error) {
 			return sink(ctx, args[1:])
 		case "floor":
 			return floor(ctx, args[1:])
+		case "floor-parquet":
+			return floorParquet(args[1:])
 		case "copy":
 			return copyOut(ctx, args[1:])
 		}
@@ -43,6 +45,7 @@ func run(ctx context.Context, args []string) (err error) {
 	f.IntVar(&o.repeat, "repeat", 5, "times each figure is taken")
 	f.BoolVar(&o.quick, "quick", false, "leave out what needs a table ten times the size")
 	f.StringVar(&o.write, "write", "", "keep the table in this `file`")
+	f.StringVar(&o.only, "only", "", "take only this figure: throughput, parquet, latency, idle or scale")
 	f.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of one more worker run to this `file`")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -69,4 +72,5 @@ type options struct {
 	quick        bool
 	write        string
 	profile      string
+	only         string
 }

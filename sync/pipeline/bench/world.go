@@ -114,8 +114,13 @@ func (b *bench) startSink(ctx context.Context, latency time.Duration) (addr stri
 	return strings.TrimSpace(line), stop, nil
 }
 
-// config writes a configuration with a state of its own.
+// config writes a configuration of the Postgres table with a state of its own.
 func (b *bench) config(name, table, sink string) (string, error) {
+	return b.configOf(name, sink, fmt.Sprintf("{type: postgres, dsn: %q}", b.server.DSN), "table: "+table)
+}
+
+// configOf writes a configuration of any warehouse's rows.
+func (b *bench) configOf(name, sink, warehouse, source string) (string, error) {
 	path := filepath.Join(b.dir, name+".yaml")
 	state := filepath.Join(b.dir, name+".db")
 	for _, f := range []string{state, state + "-wal", state + "-shm"} {
@@ -125,18 +130,18 @@ func (b *bench) config(name, table, sink string) (string, error) {
 	}
 	return path, os.WriteFile(path, fmt.Appendf(nil, `version: 1
 state: "sqlite:%s"
-warehouses: {pg: {type: postgres, dsn: "%s"}}
+warehouses: {w: %s}
 projects: {p: {project_id: 1, region: us, model: hierarchical, token: t, service_account: {username: u, secret: s}, api_url: "http://%s"}}
-defaults: {warehouse: pg, project: p}
+defaults: {warehouse: w, project: p}
 syncs:
   usage:
     type: event
-    table: %s
+    %s
     mode: append
     primary_key: [id]
     cursor: {column: loaded_at}
     mapping: {event: event_name, time: occurred_at, company_id: account_id, user_id: user_id, insert_id: id}
-`, state, b.server.DSN, sink, table), 0o600)
+`, state, warehouse, sink, source), 0o600)
 }
 
 // cost is what a process took.
