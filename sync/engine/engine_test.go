@@ -356,6 +356,40 @@ func TestRiverShares(t *testing.T) {
 	}
 }
 
+// A process that is stopped at once cancels its steps, for no reason of its own
+// making, and another goes on with them at once.
+func TestHardStop(t *testing.T) {
+	t.Parallel()
+	h := riverHall(t)
+	ctx, stopNow := context.WithCancel(t.Context())
+	one, two := newDesk(), newDesk()
+	why := make(chan error, 1)
+	one.answer = func(ctx context.Context, _ engine.Task, _ int) (engine.Step, error) {
+		<-ctx.Done()
+		why <- context.Cause(ctx)
+		return engine.Step{Left: true}, nil // as an interrupted run is
+	}
+	e := h.make(t, one)
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx, nil) }()
+	task := engine.Task{Sync: "usage", Project: "prod", Kind: engine.Resync, RunID: "r"}
+	submit(t, e, task)
+	one.until(t, "the resync", func(w []engine.Task) bool { return count(w, task) == 1 })
+	h.start(t, two)
+	begun := time.Now()
+	stopNow()
+	if err := <-ended; err != nil {
+		t.Errorf("Run = %v", err)
+	}
+	if err := <-why; !errors.Is(err, context.Canceled) {
+		t.Errorf("the step was cancelled for %v, want %v", err, context.Canceled)
+	}
+	two.until(t, "the resync to go on", func(w []engine.Task) bool { return count(w, task) == 1 })
+	if took := time.Since(begun); took > 12*time.Second {
+		t.Errorf("it took %s until work that was given back was gone on with", took)
+	}
+}
+
 // A schedule is read in its time zone, and comes late by the same jitter each time.
 func TestParse(t *testing.T) {
 	t.Parallel()

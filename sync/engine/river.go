@@ -253,6 +253,8 @@ type taskWorker struct {
 
 func (w *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
 	t := job.Args.task()
+	ctx, cancel := cancelled(ctx)
+	defer cancel()
 	step, err := w.engine.worker.Work(ctx, t, func(runID string, slices int) { w.engine.help(ctx, t, runID, slices) })
 	switch {
 	case err != nil:
@@ -261,6 +263,14 @@ func (w *taskWorker) Work(ctx context.Context, job *river.Job[taskArgs]) error {
 		return river.JobSnooze(step.Again)
 	}
 	return nil
+}
+
+// cancelled is ctx without what River says of its end (a hard stop, the time a job
+// may take): to a step, both mean to save what it has done and to end.
+func cancelled(ctx context.Context) (context.Context, context.CancelFunc) {
+	plain, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, cancel)
+	return plain, func() { stop(); cancel() }
 }
 
 // help asks others to help with the slices of a run.
