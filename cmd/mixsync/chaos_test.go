@@ -71,7 +71,7 @@ type chaos struct {
 
 const (
 	chaosTime  = 3500 * time.Millisecond
-	sleepyTime = 7 * time.Second // at most: a lease takes its time to be lost
+	sleepyTime = 5500 * time.Millisecond // at most: a lease takes its time to be lost
 	lateBy     = 700 * time.Millisecond
 	lookback   = 2 * time.Second
 )
