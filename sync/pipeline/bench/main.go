@@ -33,6 +33,8 @@ func run(ctx context.Context, args []string) (err error) {
 			return sink(ctx, args[1:])
 		case "floor":
 			return floor(ctx, args[1:])
+		case "fill-parquet":
+			return fillParquet(ctx, args[1:])
 		case "floor-parquet":
 			return floorParquet(args[1:])
 		case "copy":
