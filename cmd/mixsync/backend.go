@@ -33,6 +33,9 @@ func (b *backend) Trigger(ctx context.Context, q serve.Request) ([]serve.Run, er
 	if err != nil {
 		return nil, b.refusal(http.StatusBadRequest, err)
 	}
+	if b.stopping() {
+		return nil, b.refusal(http.StatusServiceUnavailable, withHint(errStopping, "ask again when it is back, or ask another replica"))
+	}
 	task := engine.Task{Kind: engine.Incremental}
 	switch {
 	case q.Start != nil || q.End != nil:
@@ -84,13 +87,18 @@ func (b *backend) unfinished(ctx context.Context, task engine.Task) (string, err
 	if err != nil {
 		return "", err
 	}
-	runs, err := b.store.Runs(ctx, checkpoint.RunFilter{TargetID: x.ID, Limit: recentRuns})
-	for _, r := range runs {
-		if r.Kind == checkpoint.Resync && (r.Status == checkpoint.Running || r.Status == checkpoint.Failed || r.Status == checkpoint.Interrupted) {
-			return r.ID, nil
+	for _, status := range []string{checkpoint.Running, checkpoint.Failed, checkpoint.Interrupted} {
+		runs, err := b.store.Runs(ctx, checkpoint.RunFilter{TargetID: x.ID, Status: status})
+		if err != nil {
+			return "", err
+		}
+		for _, r := range runs {
+			if r.Kind == checkpoint.Resync {
+				return r.ID, nil
+			}
 		}
 	}
-	return "", err
+	return "", nil
 }
 
 // refusal is an error as the server answers it.
@@ -203,7 +211,24 @@ func (b *backend) Overview(ctx context.Context) (*serve.Overview, error) {
 }
 
 // Ready fails while the state cannot be read.
-func (b *backend) Ready(ctx context.Context) error { return b.store.Ping(ctx) }
+func (b *backend) Ready(ctx context.Context) error {
+	if b.stopping() {
+		return errStopping
+	}
+	return b.store.Ping(ctx)
+}
+
+var errStopping = errors.New("the process is stopping")
+
+// stopping reports whether nothing more is begun.
+func (b *backend) stopping() bool {
+	select {
+	case <-b.stop.soft:
+		return true
+	default:
+		return false
+	}
+}
 
 // figures are the targets as metrics show them.
 func (b *backend) figures(ctx context.Context) ([]status.Target, error) {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -157,16 +159,83 @@ func (d *daemon) close() {
 	d.closed.Wait()
 }
 
-// Due lists what schedules ask for now.
+// Due lists what schedules ask for now, and what was asked for and lost with the
+// process that was at it.
 func (d *daemon) Due(ctx context.Context) ([]engine.Task, error) {
 	s, release := d.use()
 	defer release()
 	list, err := due(ctx, d.store, s.targets, time.Now(), s.scheduleOf)
+	if err != nil {
+		return nil, err
+	}
 	tasks := make([]engine.Task, len(list))
 	for i, t := range list {
 		tasks[i] = scheduled(t)
 	}
-	return tasks, err
+	left, err := d.lost(ctx, s)
+	return append(tasks, left...), err
+}
+
+// A resync or range that has failed is tried again so long after.
+const lostAgain = 10 * time.Minute
+
+// lost lists the runs that no schedule goes on with and nobody is at.
+func (d *daemon) lost(ctx context.Context, s *settings) ([]engine.Task, error) {
+	runs, err := d.store.Waiting(ctx)
+	if err != nil || len(runs) == 0 {
+		return nil, err
+	}
+	known, err := d.store.Targets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var tasks []engine.Task
+	for _, r := range runs {
+		i := slices.IndexFunc(known, func(x *checkpoint.Target) bool { return x.ID == r.TargetID })
+		if i < 0 || !worthAnotherTry(r, time.Now()) {
+			continue
+		}
+		t, ok := s.find(known[i].Sync, known[i].Project)
+		if !ok {
+			continue
+		}
+		task := engine.Task{Sync: t.sync.Name, Project: t.project.Name, Kind: engine.Incremental, RunID: r.ID}
+		switch {
+		case r.Kind == checkpoint.Resync:
+			task.Kind = engine.Resync
+		case r.Kind == checkpoint.Range && (r.Window.From != nil || r.Window.Before != nil):
+			task.Kind = engine.Range
+			task.Start, task.End = textOf(r.Window.From), textOf(r.Window.Before)
+		case r.Kind == checkpoint.Range || s.times[t] != nil:
+			continue // rejects are retried by hand; schedules look after the rest
+		}
+		tasks = append(tasks, task)
+	}
+	return tasks, nil
+}
+
+func textOf(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// worthAnotherTry reports whether an unfinished run may go better now: at once if
+// it was only cut off, later if it failed, and not before somebody has mended what
+// only people can.
+func worthAnotherTry(r *checkpoint.Run, now time.Time) bool {
+	if r.Status != checkpoint.Failed {
+		return true
+	}
+	var e runner.Error
+	if json.Unmarshal(r.Error, &e) == nil {
+		switch e.Code {
+		case runner.CodeTooManyRejects, runner.CodeMappingChanged, runner.CodeConfig, runner.CodeRefused, runner.CodeCredentials:
+			return false
+		}
+	}
+	return r.FinishedAt == nil || now.Sub(*r.FinishedAt) >= lostAgain
 }
 
 // Work does a step of a task.
@@ -203,11 +272,16 @@ func (d *daemon) Work(ctx context.Context, task engine.Task, opened func(runID s
 		return engine.Step{}, fmt.Errorf("there is no kind of task %q", task.Kind)
 	}
 	defer s.share(d.stop.hard, d.store, t)()
-	ctx, cancel := context.WithTimeout(ctx, stepLimit)
+	cut, cancel := context.WithCancel(ctx)
 	defer cancel()
-	rep := d.app.runOne(ctx, s.wiring, t, o, func(r *runner.Runner) {
+	limit := time.AfterFunc(stepLimit, cancel) // interrupted, not failed: the next step goes on
+	rep := d.app.runOne(cut, s.wiring, t, o, func(r *runner.Runner) {
 		r.Store, r.Stop, r.Watch, r.Opened = d.store, d.stop.soft, d.live.add, opened
 	})
+	if !limit.Stop() && rep.RunID == "" && rep.Status != runner.Succeeded && ctx.Err() == nil {
+		tooSlow(rep)
+		rep.RunID = (&runner.Runner{Store: d.store}).Refused(ctx, rep, o)
+	}
 	d.live.remove(t.sync.Name, t.project.Name)
 	d.tell(rep)
 	return next(task, rep)
@@ -228,6 +302,13 @@ func (d *daemon) wait(ctx context.Context, s *settings, t target) (time.Duration
 		return 0, err
 	}
 	return max(0, time.Until(dueAt(schedule, runs))), nil
+}
+
+// tooSlow makes a failure of a step that ended before its run began.
+func tooSlow(rep *runner.Report) {
+	rep.Status = runner.Failed
+	rep.Error = &runner.Error{Code: runner.CodeWarehouseQuery, Hint: "an index on the cursor column, or a cluster or partition by it, makes them quick",
+		Message: fmt.Sprintf("the queries that open a run (the cursor's bounds, the columns) took longer than %s", stepLimit)}
 }
 
 // next says what is left of a task after a step.

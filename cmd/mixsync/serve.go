@@ -85,9 +85,9 @@ func (a *app) serve(ctx context.Context, o serveOptions) (err error) {
 	}
 	stop := a.onSignal(ctx, "stopping: what was read is being delivered. Once more to stop at once")
 	defer stop.release()
-	store, err := a.openState(ctx, file, checkpoint.Options{Ephemeral: o.ephemeral})
+	store, err := a.openState(stop.hard, file, checkpoint.Options{Ephemeral: o.ephemeral})
 	if err != nil {
-		return err
+		return stop.instead(err)
 	}
 	defer store.Close()
 
@@ -97,9 +97,9 @@ func (a *app) serve(ctx context.Context, o serveOptions) (err error) {
 	d := &daemon{app: a, store: store, stop: stop, live: live}
 	d.replace(first)
 	defer d.close()
-	work, shut, err := d.engine(ctx, file.State)
+	work, shut, err := d.engine(stop.hard, file.State)
 	if err != nil {
-		return err
+		return stop.instead(err)
 	}
 	defer shut()
 	b := &backend{d, work}

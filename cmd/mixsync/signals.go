@@ -63,6 +63,14 @@ func (s *stopper) release() {
 	s.cancel()
 }
 
+// instead is err, or that we were stopped while whatever failed was waited for.
+func (s *stopper) instead(err error) error {
+	if s.hard.Err() != nil && s.code.Load() != 0 {
+		return reported(s.exitCode())
+	}
+	return err
+}
+
 func (s *stopper) exitCode() int {
 	if code := int(s.code.Load()); code != 0 {
 		return code

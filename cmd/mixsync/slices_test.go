@@ -2,6 +2,7 @@ package main
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -77,4 +78,72 @@ func TestTwoProcessesShareARun(t *testing.T) {
 	if ratio := alone.Seconds() / took.Seconds(); timed && ratio < 1.7 {
 		t.Errorf("two processes are %.2f times as fast as one, want 1.7", ratio)
 	}
+}
+
+// A process that helps with a run may stop at any time: what it gives back the
+// others do, and the run is not the worse for it.
+func TestOneOfTwoStops(t *testing.T) {
+	w := newWorld(t, emulator.Options{KeysOnly: true, Latency: 150 * time.Millisecond})
+	w.share()
+	w.tuning = "    concurrency: 2\n"
+	const n = 300_000
+	w.usage(n, "timestamptz '2026-01-01 00:00Z'", "interval '20 seconds'")
+	w.configure(strings.ReplaceAll(usageSync("slice: month"), ", device_id: anonymous_id", ""))
+	first := w.begin("usage", "--resync")
+	if !first.await(func() bool { return w.mp.Count() > 2000 }) {
+		t.Fatalf("the resync ended: %+v", first.end())
+	}
+	second := w.begin("usage", "--resync")
+	sent := w.mp.Count()
+	if !second.await(func() bool { return w.mp.Count() > sent+8000 }) {
+		t.Fatalf("the helper ended: %+v", second.end())
+	}
+	second.signal(syscall.SIGTERM)
+	if o := second.end(); o.code != exitTerminated {
+		t.Errorf("the process that was stopped ended with %d: %s", o.code, o.stderr)
+	}
+	if o := first.end(); o.code != 0 || o.syncs["usage"].Status != "succeeded" {
+		t.Errorf("the other ended with %d: %+v %s", o.code, o.syncs["usage"], o.stderr)
+	}
+	w.holds(usageKeys)
+}
+
+// A resync that gives way to incremental runs goes on after each.
+func TestResyncGivesWayAndGoesOn(t *testing.T) {
+	w := newWorld(t, emulator.Options{KeysOnly: true, Latency: 100 * time.Millisecond})
+	w.share()
+	w.tuning = "    concurrency: 1\n"
+	const n = 20_000
+	w.usage(n, "timestamptz '2026-01-01 00:00Z'", "interval '5 minutes'")
+	w.configure(strings.ReplaceAll(usageSync("slice: day, settle: 0s, lookback: 0s"), ", device_id: anonymous_id", "") + "\n  schedule: \"@every 1s\"\n")
+	w.sync("usage")
+	resync := w.begin("usage", "--resync")
+	if !resync.await(func() bool { return w.received() > n+2000 }) {
+		t.Fatalf("the resync ended: %+v", resync.end())
+	}
+	daemon := w.serve()
+	incremental := func() (k int) {
+		for _, r := range w.saved("usage") {
+			if r.Kind == checkpoint.Incremental {
+				k++
+			}
+		}
+		return k
+	}
+	for i := 1; i <= 3; i++ {
+		w.exec(`INSERT INTO app.usage SELECT $1, event_name, now() - interval '1 hour', account_id, user_id, anonymous_id, feature, now() FROM app.usage WHERE id = 1`, n+i)
+		before := incremental()
+		if !daemon.within(30*time.Second, func() bool { return incremental() > before }) {
+			t.Fatalf("no incremental run beside the resync")
+		}
+	}
+	o := resync.end()
+	if r := o.syncs["usage"]; o.code != 0 || r.Status != "succeeded" || r.Accepted < n || r.Slices.Done != 70 || r.Slices.Total != 70 {
+		t.Errorf("the resync ended with %d: %+v %s", o.code, r, o.stderr)
+	}
+	daemon.signal(syscall.SIGTERM)
+	if o := daemon.end(); o.code != 0 {
+		t.Errorf("serve ended with %d: %s", o.code, o.stderr)
+	}
+	w.holds(usageKeys)
 }

@@ -120,14 +120,15 @@ func (w *world) stateURL() string { return stdcmp.Or(w.shared, "sqlite:"+w.state
 
 // report is an element of "syncs" in the JSON of run, under its public names.
 type report struct {
-	Sync         string           `json:"sync"`
-	RunID        string           `json:"run_id"`
-	Status       string           `json:"status"`
-	Rows         int              `json:"rows_read"`
-	Sent         int              `json:"sent"`
-	Accepted     int              `json:"accepted"`
-	Rejected     int              `json:"rejected"`
-	Held         int              `json:"held"`
+	Sync         string `json:"sync"`
+	RunID        string `json:"run_id"`
+	Status       string `json:"status"`
+	Rows         int    `json:"rows_read"`
+	Sent         int    `json:"sent"`
+	Accepted     int    `json:"accepted"`
+	Rejected     int    `json:"rejected"`
+	Held         int    `json:"held"`
+	Slices       struct{ Done, Total int }
 	Unchanged    int              `json:"unchanged"`
 	Restated     int              `json:"restated"`
 	Requests     int              `json:"requests"`

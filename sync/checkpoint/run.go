@@ -111,6 +111,11 @@ func (l *Lease) insertRun(ctx context.Context, tx *tx, r *Run, slices []Window) 
 	if !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
+	// Whoever asked for the run knows it by its id: given up because the sync was
+	// changed, it begins anew under the same one.
+	if _, err := tx.ExecContext(ctx, `DELETE FROM runs WHERE id = ? AND target_id = ? AND status = 'abandoned'`, r.ID, r.TargetID); err != nil {
+		return err
+	}
 	err = tx.QueryRowContext(ctx, `UPDATE targets SET run_seq = run_seq + 1 WHERE id = ? RETURNING run_seq`, r.TargetID).Scan(&r.Seq)
 	if err != nil {
 		return err

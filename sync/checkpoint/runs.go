@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 const runColumns = `r.id, r.target_id, r.kind, r.status, r.bounds, r.shape, r.seq, r.counts, r.slices_done, r.slices_total,
@@ -40,6 +41,20 @@ func (s *Store) Runs(ctx context.Context, f RunFilter) ([]*Run, error) {
 			err = s.upToDate(ctx, r)
 		}
 	}
+	return all, s.fail("load runs", err)
+}
+
+// Waiting loads the unfinished runs of targets that nobody is at, oldest first.
+// Their windows are as they were begun, their counts not summed up.
+func (s *Store) Waiting(ctx context.Context) ([]*Run, error) {
+	var all []*Run
+	err := each(ctx, s.r, `SELECT `+runColumns+` FROM runs r WHERE r.status IN `+unfinished+`
+		AND NOT EXISTS (SELECT 1 FROM leases l WHERE l.target_id = r.target_id AND l.expires_at > ?) ORDER BY r.started_at`,
+		[]any{time.Now().UnixMicro()}, func(rows *sql.Rows) error {
+			r, err := scanRun(rows)
+			all = append(all, r)
+			return err
+		})
 	return all, s.fail("load runs", err)
 }
 

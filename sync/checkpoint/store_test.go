@@ -174,8 +174,11 @@ func TestOneUnfinishedRunOfAKind(t *testing.T) {
 			t.Errorf("Save of an abandoned run = %v, want ErrOver", err)
 		}
 		wantKind(t, l.Abandon(ctx, again.ID, nil), checkpoint.KindUsage)
-		if r := begin(t, l, checkpoint.Incremental); r.Seq != 3 {
-			t.Errorf("the third run has number %d", r.Seq)
+		// Whoever asked for it knows it by its id.
+		anew := &checkpoint.Run{ID: again.ID, Kind: checkpoint.Incremental}
+		must(t, l.Begin(ctx, anew, []checkpoint.Window{{}}))
+		if anew.ID != again.ID || anew.Seq != 3 || anew.Status != checkpoint.Running {
+			t.Errorf("begun anew under its id it is %+v", anew)
 		}
 		runs, err := s.Runs(ctx, checkpoint.RunFilter{Sync: "usage", Limit: 2})
 		must(t, err)

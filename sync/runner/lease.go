@@ -43,6 +43,7 @@ func (w *work) hold(ctx context.Context, fn func(context.Context) error) error {
 			return w.timely(err)
 		}
 		// An incremental run wants its turn: out of its way, and on afterwards.
+		w.yielded = true
 		if err := w.pause(ctx, 2*w.poll()); err != nil {
 			return err
 		}
@@ -110,6 +111,7 @@ func (w *work) take(ctx context.Context) (*checkpoint.Run, error) {
 				return nil, err
 			}
 		case held.Alone && time.Since(since) < openingTime:
+		case w.yielded: // it is at work
 		default:
 			return nil, err
 		}
@@ -154,6 +156,10 @@ func (w *work) join(ctx context.Context, id string) (*checkpoint.Run, error) {
 		return nil, err
 	}
 	w.lease, run.CursorKind = lease, w.kind()
+	// The others may have begun it with another configuration than ours.
+	if err := w.mappingChanged(ctx); err != nil {
+		return nil, errors.Join(err, lease.Release())
+	}
 	if t := w.target; t.Mark != nil && w.report.Mark.Before == nil {
 		w.report.Mark.Before = &t.Mark.Text
 	}

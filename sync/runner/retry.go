@@ -23,7 +23,7 @@ func (w *work) retry(ctx context.Context) error {
 		return err
 	}
 	for _, run := range left {
-		if err := w.lease.Abandon(ctx, run.ID, because("rejects were retried")); err != nil {
+		if err := w.clear(ctx, run, "rejects were retried"); err != nil {
 			return err
 		}
 	}

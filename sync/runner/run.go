@@ -87,6 +87,9 @@ func (r *Runner) Refused(ctx context.Context, rep *Report, o Options) string {
 	return run.ID
 }
 
+// progress counts the slices of a run.
+type progress struct{ done, total int }
+
 // work is one invocation of one sync.
 type work struct {
 	*Runner
@@ -102,6 +105,9 @@ type work struct {
 	lease  *checkpoint.Lease
 	stop   <-chan struct{} // as Runner.Stop, and when the budget is spent
 	now    time.Time       // what future and past are judged by
+	// yielded says that we have given way to an incremental run, and go on after it.
+	yielded bool
+	tallied map[string]progress // what the report has of each run
 
 	mu    sync.Mutex // of what the workers of several slices add to: report and stats
 	stats map[*mapping.Plan]mapping.Stats

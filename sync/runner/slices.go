@@ -135,8 +135,13 @@ func (w *work) tally(ctx context.Context, run *checkpoint.Run) {
 	last, stop := context.WithTimeout(context.WithoutCancel(ctx), finishTime)
 	defer stop()
 	if now, err := w.Store.Run(last, run.ID); err == nil && now != nil {
-		w.report.Slices.Done += now.SlicesDone
-		w.report.Slices.Total += now.SlicesTotal
+		before := w.tallied[run.ID] // when it gave way to another run
+		w.report.Slices.Done += now.SlicesDone - before.done
+		w.report.Slices.Total += now.SlicesTotal - before.total
+		if w.tallied == nil {
+			w.tallied = map[string]progress{}
+		}
+		w.tallied[run.ID] = progress{now.SlicesDone, now.SlicesTotal}
 	}
 }
 
@@ -251,10 +256,11 @@ func (w *work) slice(ctx context.Context, run *checkpoint.Run, s *checkpoint.Sli
 		return w.lease.Done(last, run, s, a.done())
 	case errors.Is(err, checkpoint.ErrFenced), errors.Is(err, checkpoint.ErrOver):
 		return err // it is no longer ours to write down
-	case s.Total > 1 && ofSlice(err):
-		return w.lease.FailSlice(last, run, s, errorJSON(sliceError(s, err)))
 	case errors.Is(err, pipeline.ErrStopped):
 		err = w.stopped()
+	case ctx.Err() != nil: // cut off: no fault of the slice's
+	case s.Total > 1 && ofSlice(err):
+		return w.lease.FailSlice(last, run, s, errorJSON(sliceError(s, err)))
 	}
 	if stopped := (*Error)(nil); errors.As(err, &stopped) && stopped.Code == CodeTooManyRejects && a != nil {
 		err = errors.Join(err, a.showRejects(last))

@@ -93,11 +93,28 @@ func (w *work) ranged(ctx context.Context) error {
 		if window != nil && same(run.Window.From, window.From) && same(run.Window.Before, window.Before) {
 			return w.resume(ctx, run)
 		}
-		if err := w.lease.Abandon(ctx, run.ID, because("another range was asked for")); err != nil {
+		if err := w.clear(ctx, run, "another range was asked for"); err != nil {
 			return err
 		}
 	}
 	return w.begin(ctx, checkpoint.Range, window)
+}
+
+// clear makes room for another range: one that only waits to be gone on with is
+// finished first, one that has failed, or that was a few rejects, is given up.
+func (w *work) clear(ctx context.Context, run *checkpoint.Run, reason string) error {
+	rows := run.Window.From != nil || run.Window.To != nil || run.Window.Before != nil
+	if !rows || run.Status == checkpoint.Failed {
+		return w.lease.Abandon(ctx, run.ID, because(reason))
+	}
+	w.note("finishing the range of run %s first", run.ID)
+	keys := w.opts.Keys
+	w.opts.Keys = nil // they are not of its rows
+	defer func() { w.opts.Keys = keys }()
+	if err := w.resume(ctx, run); err != nil {
+		return err
+	}
+	return w.alone(ctx)
 }
 
 // pass does a dry run, or sends the first few rows: no trace is left.
