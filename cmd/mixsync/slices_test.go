@@ -147,3 +147,68 @@ func TestResyncGivesWayAndGoesOn(t *testing.T) {
 	}
 	w.holds(usageKeys)
 }
+
+// A process whose mapping tells rows apart in another way may not help.
+func TestHelperWithAnotherMapping(t *testing.T) {
+	w := newWorld(t, emulator.Options{KeysOnly: true, Latency: 150 * time.Millisecond})
+	w.share()
+	w.tuning = "    concurrency: 1\n"
+	const n = 40_000
+	w.usage(n, "timestamptz '2026-01-01 00:00Z'", "interval '1 minute'")
+	sync := strings.ReplaceAll(usageSync("slice: day"), ", device_id: anonymous_id, insert_id: id", "")
+	w.configure(sync)
+	first := w.begin("usage")
+	if !first.await(func() bool { return w.mp.Count() > 2000 }) {
+		t.Fatalf("the run ended: %+v", first.end())
+	}
+	w.configure(sync + "\n  namespace: other\n")
+	w.fails(1, "mapping_changed", "usage")
+	if o := first.end(); o.code != 0 {
+		t.Errorf("the first ended with %d: %s", o.code, o.stderr)
+	}
+	if w.mp.Count() != n || w.received() != n {
+		t.Errorf("%d events of %d were received, want %d", w.mp.Count(), w.received(), n)
+	}
+}
+
+// A range that was interrupted is finished before another one.
+func TestAnotherRangeWaits(t *testing.T) {
+	w := newWorld(t, emulator.Options{KeysOnly: true, Latency: 200 * time.Millisecond})
+	w.tuning = "    concurrency: 1\n"
+	const n = 80_000
+	w.usage(n, "timestamptz '2026-01-01 00:00Z'", "interval '1 minute'") // to the end of February
+	w.configure(usageSync("slice: month"))
+	january := w.begin("usage", "--start", "2026-01-01", "--end", "2026-02-01")
+	if !january.await(func() bool { return w.mp.Count() > 3000 }) {
+		t.Fatalf("the run ended: %+v", january.end())
+	}
+	january.signal(syscall.SIGKILL)
+	january.end()
+	w.run(0, "usage", "--start", "2026-02-01", "--end", "2026-02-02")
+	w.holds(`SELECT id::text FROM app.usage WHERE loaded_at < timestamptz '2026-02-02 00:00Z'`)
+}
+
+// A resync that was asked for over HTTP is gone on with after the process died.
+func TestResyncOutlivesTheServer(t *testing.T) {
+	w := newWorld(t, emulator.Options{KeysOnly: true, Latency: 100 * time.Millisecond})
+	w.tuning = "    concurrency: 1\n"
+	const n = 60_000
+	w.usage(n, "timestamptz '2026-01-01 00:00Z'", "interval '5 minutes'")
+	w.configure(usageSync("slice: day"))
+	s := w.serve()
+	id := s.ask(`{"syncs":["usage"],"resync":true}`)
+	if !s.within(30*time.Second, func() bool { return w.mp.Count() > 5000 }) {
+		t.Fatalf("the resync has sent %d events", w.mp.Count())
+	}
+	s.signal(syscall.SIGKILL)
+	s.end()
+	if sent := w.mp.Count(); sent == n {
+		t.Fatal("it was too quick to be killed")
+	}
+	time.Sleep(3 * time.Second) // until its lease has expired
+	s = w.serve()
+	if r := s.ended(id); r.Status != "succeeded" {
+		t.Errorf("the resync is %+v", r)
+	}
+	w.holds(usageKeys)
+}
