@@ -164,9 +164,9 @@ func onTime(t target) (cron.Schedule, error) {
 
 // dueAt judges by the runs of a target, newest first. A zero time means now.
 func dueAt(schedule cron.Schedule, runs []*checkpoint.Run) time.Time {
-	var wait time.Duration
-	var after time.Time // a failed run is not tried again before
-	var failed time.Time
+	failures := 0
+	var failed time.Time // the last of them
+	var after time.Time  // a failed run is not tried again before
 	for i, r := range runs {
 		if r.Kind != checkpoint.Incremental && r.Kind != checkpoint.Resync {
 			continue
@@ -182,18 +182,28 @@ func dueAt(schedule cron.Schedule, runs []*checkpoint.Run) time.Time {
 				return after // what was begun is finished first
 			}
 		case checkpoint.Failed, checkpoint.Refused:
-			if wait == 0 {
-				wait, failed = firstRetry, r.StartedAt
-				if r.FinishedAt != nil {
-					failed = *r.FinishedAt
-				}
-			} else {
-				wait = min(2*wait, lastRetry)
+			// A run that is taken up again is the same row, whose every attempt failed.
+			failures += max(1, r.Attempts)
+			at := r.StartedAt
+			if r.FinishedAt != nil {
+				at = *r.FinishedAt
 			}
-			after = failed.Add(wait)
+			if at.After(failed) { // an older run may have been taken up after a newer one
+				failed = at
+			}
+			after = failed.Add(retryWait(failures))
 		}
 	}
 	return after
+}
+
+// retryWait is how long to wait after so many failures in a row.
+func retryWait(failures int) time.Duration {
+	wait := firstRetry
+	for n := 1; n < failures && wait < lastRetry; n++ {
+		wait *= 2
+	}
+	return min(wait, lastRetry)
 }
 
 // completeSyncs completes the names of syncs in a shell.

@@ -19,6 +19,10 @@ func TestDueAt(t *testing.T) {
 		r.Kind = kind
 		return r
 	}
+	attempts := func(n int, r *checkpoint.Run) *checkpoint.Run {
+		r.Attempts = n
+		return r
+	}
 	good, partial, failed, interrupted := checkpoint.Succeeded, checkpoint.Partial, checkpoint.Failed, checkpoint.Interrupted
 	tests := []struct {
 		name string
@@ -40,6 +44,12 @@ func TestDueAt(t *testing.T) {
 			run(failed, 5*time.Hour), run(failed, 6*time.Hour), run(failed, 7*time.Hour), run(failed, 8*time.Hour)}, false},
 		{"failed for hours, an hour ago", []*checkpoint.Run{run(failed, time.Hour), run(failed, 2*time.Hour), run(failed, 3*time.Hour), run(failed, 4*time.Hour),
 			run(failed, 5*time.Hour), run(failed, 6*time.Hour), run(failed, 7*time.Hour), run(failed, 8*time.Hour)}, true},
+		{"three attempts failed", []*checkpoint.Run{attempts(3, run(failed, 3*time.Minute)), run(good, time.Hour)}, false},
+		{"three attempts failed, four minutes ago", []*checkpoint.Run{attempts(3, run(failed, 4*time.Minute)), run(good, time.Hour)}, true},
+		{"attempts failed for days", []*checkpoint.Run{attempts(100, run(failed, 59*time.Minute)), run(good, 48*time.Hour)}, false},
+		{"attempts failed for days, an hour ago", []*checkpoint.Run{attempts(100, run(failed, time.Hour)), run(good, 48*time.Hour)}, true},
+		{"two attempts failed after another could not begin", []*checkpoint.Run{run(checkpoint.Refused, time.Hour), attempts(2, run(failed, 3*time.Minute))}, false},
+		{"the same, four minutes ago", []*checkpoint.Run{run(checkpoint.Refused, time.Hour), attempts(2, run(failed, 4*time.Minute))}, true},
 		{"could not begin just now", []*checkpoint.Run{run(checkpoint.Refused, 30*time.Second), run(good, time.Hour)}, false},
 		{"could not begin a minute ago", []*checkpoint.Run{run(checkpoint.Refused, time.Minute), run(good, time.Hour)}, true},
 		{"interrupted before the next tick", []*checkpoint.Run{run(interrupted, time.Second), run(good, 5*time.Minute)}, true},

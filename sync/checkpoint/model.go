@@ -92,6 +92,7 @@ type Run struct {
 	Counts     Counts // over all attempts
 	// SlicesDone of SlicesTotal are done.
 	SlicesDone, SlicesTotal int
+	Attempts                int // the first, and one more each time it was taken up after a failure
 	StartedAt               time.Time
 	FinishedAt              *time.Time
 	MarkBefore              *string

@@ -33,7 +33,7 @@ func (l *Lease) Begin(ctx context.Context, r *Run, slices []Window) error {
 	again := r.Seq != 0
 	if !again {
 		began.ID = cmp.Or(r.ID, NewRunID())
-		began.StartedAt, began.SlicesTotal = time.Now().UTC().Truncate(time.Microsecond), len(slices)
+		began.StartedAt, began.SlicesTotal, began.Attempts = time.Now().UTC().Truncate(time.Microsecond), len(slices), 1
 	}
 	err := l.fenced(ctx, "begin run", func(tx *tx) error {
 		if len(began.Fingerprint) > 0 {
@@ -65,7 +65,7 @@ func NewRunID() string { return uuid.Must(uuid.NewV7()).String() }
 func (s *Store) Refuse(ctx context.Context, t *Target, r *Run) error {
 	refused, now := *r, time.Now().UTC().Truncate(time.Microsecond)
 	refused.ID, refused.TargetID, refused.Status = cmp.Or(r.ID, NewRunID()), t.ID, Refused
-	refused.StartedAt, refused.FinishedAt = now, &now
+	refused.StartedAt, refused.FinishedAt, refused.Attempts = now, &now, 1
 	err := s.write(ctx, "remember failure", func(tx *tx) error {
 		var open int
 		if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM runs WHERE id = ?`, refused.ID).Scan(&open); err != nil || open > 0 {
@@ -134,10 +134,11 @@ func (l *Lease) insertRun(ctx context.Context, tx *tx, r *Run, slices []Window) 
 }
 
 func (l *Lease) takeUp(ctx context.Context, tx *tx, r *Run) error {
-	n, err := affected(tx.ExecContext(ctx, `UPDATE runs SET status = ?, shape = ?, mark_before = ?,
-		finished_at = NULL, error = NULL WHERE id = ? AND target_id = ? AND kind = ? AND status IN `+unfinished,
-		r.Status, r.Shape, r.MarkBefore, r.ID, r.TargetID, r.Kind))
-	if err == nil && n == 0 {
+	// Only a failure makes it one more attempt: an interrupted run is not waited for.
+	err := tx.QueryRowContext(ctx, `UPDATE runs SET attempts = attempts + CASE WHEN status = 'failed' THEN 1 ELSE 0 END, status = ?, shape = ?,
+		mark_before = ?, finished_at = NULL, error = NULL WHERE id = ? AND target_id = ? AND kind = ? AND status IN `+unfinished+` RETURNING attempts`,
+		r.Status, r.Shape, r.MarkBefore, r.ID, r.TargetID, r.Kind).Scan(&r.Attempts)
+	if errors.Is(err, sql.ErrNoRows) {
 		err = usage("begin: there is no unfinished %s run %s", r.Kind, r.ID)
 	}
 	if err != nil {

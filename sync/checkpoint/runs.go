@@ -11,7 +11,7 @@ import (
 )
 
 const runColumns = `r.id, r.target_id, r.kind, r.status, r.bounds, r.shape, r.seq, r.counts, r.slices_done, r.slices_total,
-	r.started_at, r.finished_at, r.mark_before, r.mark_after, r.error`
+	r.attempts, r.started_at, r.finished_at, r.mark_before, r.mark_after, r.error`
 
 // RunFilter selects runs; zero fields select all.
 type RunFilter struct {
@@ -115,7 +115,7 @@ func scanRun(row scanner) (*Run, error) {
 		finished       sql.NullInt64
 	)
 	err := row.Scan(&r.ID, &r.TargetID, &r.Kind, &r.Status, &bounds, &r.Shape, &r.Seq, &counts, &r.SlicesDone, &r.SlicesTotal,
-		&started, &finished, &before, &after, &fault)
+		&r.Attempts, &started, &finished, &before, &after, &fault)
 	if err != nil {
 		return nil, err
 	}

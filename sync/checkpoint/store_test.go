@@ -221,3 +221,33 @@ func TestFloor(t *testing.T) {
 		}
 	})
 }
+
+// Every attempt that fails is counted, also where the run is taken up in another
+// process; interruptions are not.
+func TestAttempts(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, s *checkpoint.Store) {
+		ctx := t.Context()
+		l, target := lease(t, s, "usage", "prod")
+		r := begin(t, l, checkpoint.Incremental)
+		want := 1
+		for _, status := range []string{checkpoint.Failed, checkpoint.Interrupted, checkpoint.Failed, checkpoint.Failed} {
+			must(t, checkpoint.FinishRun(ctx, l, r, checkpoint.Outcome{Status: status}))
+			recent, err := s.Recent(ctx, 1)
+			must(t, err)
+			if got := recent[target.ID][0].Attempts; got != want || r.Attempts != want {
+				t.Errorf("%s: saved are %d attempts, the run has %d, want %d", status, got, r.Attempts, want)
+			}
+			if status == checkpoint.Failed {
+				want++
+			}
+			again, err := l.Unfinished(ctx, checkpoint.Incremental)
+			must(t, err)
+			must(t, checkpoint.StartRun(ctx, l, again))
+			r = again
+		}
+		if r.Attempts != want {
+			t.Errorf("taken up again the run has %d attempts, want %d", r.Attempts, want)
+		}
+	})
+}

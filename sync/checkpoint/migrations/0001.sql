@@ -48,6 +48,7 @@ CREATE TABLE runs (
   counts      TEXT   NOT NULL, -- of an ended attempt; before that the slices have them
   slices_done  BIGINT NOT NULL DEFAULT 0,
   slices_total BIGINT NOT NULL DEFAULT 0,
+  attempts    BIGINT NOT NULL DEFAULT 1, -- the first, and one more each time it was taken up after a failure
   started_at  BIGINT NOT NULL,
   finished_at BIGINT,
   mark_before TEXT,
