@@ -67,6 +67,11 @@ func (s *Store) lease(ctx context.Context, t *Target, allowed func(*tx) (sql.Nul
 		return nil, s.fail("lease of "+t.Sync, err)
 	}
 	var fresh *Target
+	var since int64 // when an earlier try made the lease; 0: there was none
+	load := func(tx *tx) (err error) {
+		fresh, err = scanTarget(tx.QueryRowContext(ctx, `SELECT `+targetColumns+` FROM targets WHERE id = ?`, t.ID))
+		return err
+	}
 	begun := time.Now()
 	err = s.write(ctx, "lease of "+t.Sync, func(tx *tx) error {
 		if err := s.lockTarget(ctx, tx, t.ID); err != nil {
@@ -77,6 +82,17 @@ func (s *Store) lease(ctx context.Context, t *Target, allowed func(*tx) (sql.Nul
 				return err
 			}
 		}
+		if since != 0 { // that it was committed may have been lost on the way: then it must not keep ourselves out
+			// The token alone does not tell: if it was not committed, another may have been given the same.
+			n, err := affected(tx.ExecContext(ctx, `UPDATE leases SET expires_at = {now} + ? WHERE target_id = ? AND token = ? AND holder = ? AND acquired_at = ?`,
+				s.term.Microseconds(), t.ID, l.token, holder(), since))
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				return load(tx)
+			}
+		}
 		run, err := allowed(tx)
 		if err != nil {
 			return err
@@ -85,13 +101,12 @@ func (s *Store) lease(ctx context.Context, t *Target, allowed func(*tx) (sql.Nul
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO leases (target_id, token, run_id, holder, acquired_at, expires_at)
-			VALUES (?, ?, ?, ?, {now}, {now} + ?)`, t.ID, l.token, run, holder(), s.term.Microseconds())
+		err = tx.QueryRowContext(ctx, `INSERT INTO leases (target_id, token, run_id, holder, acquired_at, expires_at)
+			VALUES (?, ?, ?, ?, {now}, {now} + ?) RETURNING acquired_at`, t.ID, l.token, run, holder(), s.term.Microseconds()).Scan(&since)
 		if err != nil {
 			return err
 		}
-		fresh, err = scanTarget(tx.QueryRowContext(ctx, `SELECT `+targetColumns+` FROM targets WHERE id = ?`, t.ID))
-		return err
+		return load(tx)
 	})
 	if err != nil {
 		l.lost.Store(true)

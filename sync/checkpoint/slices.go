@@ -43,6 +43,12 @@ func (l *Lease) Claim(ctx context.Context, r *Run, ordered bool) (*Slice, error)
 		if err := running(ctx, tx, l.target.ID, r.ID); err != nil {
 			return err
 		}
+		if s != nil { // of an earlier try: if that was committed, the slice is ours already
+			n, err := affected(tx.ExecContext(ctx, `UPDATE slices SET token = ? WHERE run_id = ? AND n = ? AND token = ?`, l.token, s.RunID, s.N, l.token))
+			if err != nil || n > 0 {
+				return err
+			}
+		}
 		if r.Kind != Incremental {
 			var wanted bool
 			err := tx.QueryRowContext(ctx, `SELECT turn_until > {now} FROM targets WHERE id = ?`, l.target.ID).Scan(&wanted)
@@ -111,7 +117,8 @@ func elsewhere(ctx context.Context, tx *tx, s *Slice) (t Tally, err error) {
 }
 
 // holding runs fn in a transaction that holds only while the run is under way
-// and the slice is ours.
+// and the slice is ours. A slice that fn ends stays ours, since fn may be run again
+// after a commit of which we did not hear.
 func (l *Lease) holding(ctx context.Context, doing string, r *Run, s *Slice, fn func(*tx) error) error {
 	return l.fenced(ctx, doing, func(tx *tx) error {
 		if err := running(ctx, tx, l.target.ID, r.ID); err != nil {
@@ -193,8 +200,7 @@ func (l *Lease) Done(ctx context.Context, r *Run, s *Slice, d Done) error {
 	var mark *Mark
 	var from *int64
 	err = l.holding(ctx, "finish slice", r, s, func(tx *tx) (err error) {
-		mark, from = nil, nil
-		_, err = tx.ExecContext(ctx, `UPDATE slices SET status = 'done', token = NULL, counts = ?, reached = COALESCE(?, reached),
+		_, err = tx.ExecContext(ctx, `UPDATE slices SET status = 'done', counts = ?, reached = COALESCE(?, reached),
 			judged_rows = ?, judged_rejected = ?, judged_restated = ? WHERE run_id = ? AND n = ?`,
 			string(counts), d.Reached, d.Judged.Rows, d.Judged.Rejected, d.Judged.Restated, s.RunID, s.N)
 		if err == nil {
@@ -203,9 +209,12 @@ func (l *Lease) Done(ctx context.Context, r *Run, s *Slice, d Done) error {
 		if err != nil || r.Kind != Incremental || s.Total <= 1 {
 			return err
 		}
-		if mark, err = l.prefix(ctx, tx, r); err != nil || mark == nil {
+		// Nothing new may mean that an earlier try has been committed: its mark stays.
+		further, err := l.prefix(ctx, tx, r)
+		if err != nil || further == nil {
 			return err
 		}
+		mark = further
 		if err := setMark(ctx, tx, l.target.ID, mark); err != nil {
 			return err
 		}
@@ -264,7 +273,7 @@ func (l *Lease) Yield(ctx context.Context, s *Slice) error {
 // FailSlice notes why a slice cannot be done now. What was saved of it is kept.
 func (l *Lease) FailSlice(ctx context.Context, r *Run, s *Slice, why json.RawMessage) error {
 	return l.holding(ctx, "fail slice", r, s, func(tx *tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE slices SET status = 'failed', token = NULL, error = ? WHERE run_id = ? AND n = ?`, textOf(why), s.RunID, s.N)
+		_, err := tx.ExecContext(ctx, `UPDATE slices SET status = 'failed', error = ? WHERE run_id = ? AND n = ?`, textOf(why), s.RunID, s.N)
 		return err
 	})
 }
