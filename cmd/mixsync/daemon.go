@@ -176,9 +176,6 @@ func (d *daemon) Due(ctx context.Context) ([]engine.Task, error) {
 	return append(tasks, left...), err
 }
 
-// A resync or range that has failed is tried again so long after.
-const lostAgain = 10 * time.Minute
-
 // lost lists the runs that no schedule goes on with and nobody is at.
 func (d *daemon) lost(ctx context.Context, s *settings) ([]engine.Task, error) {
 	runs, err := d.store.Waiting(ctx)
@@ -235,7 +232,7 @@ func worthAnotherTry(r *checkpoint.Run, now time.Time) bool {
 			return false
 		}
 	}
-	return r.FinishedAt == nil || now.Sub(*r.FinishedAt) >= lostAgain
+	return r.FinishedAt == nil || now.Sub(*r.FinishedAt) >= retryWait(r.Attempts)
 }
 
 // Work does a step of a task.
