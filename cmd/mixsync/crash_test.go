@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"syscall"
 	"testing"
@@ -155,6 +156,41 @@ func TestSignalsStopSoftly(t *testing.T) {
 			w.holds(usageKeys)
 			if got := w.received(); got != n {
 				t.Errorf("%d events were received for %d rows, though nobody was killed", got, n)
+			}
+		})
+	}
+}
+
+// A run that is stopped while it waits for its warehouse was interrupted: nothing
+// is wrong with it.
+func TestSignalsWhileConnecting(t *testing.T) {
+	t.Parallel()
+	for sig, code := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
+		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
+			silent, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it ends with the test
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer silent.Close()
+			w := newWorld(t, emulator.Options{})
+			w.block = fmt.Sprintf("{type: postgres, dsn: \"postgres://u@%s/db?sslmode=disable\", connect_timeout: 1m}", silent.Addr())
+			w.configure(usageSync("lookback: 10m"))
+			p := w.begin("usage")
+			conn, err := silent.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			p.signal(sig)
+			time.Sleep(300 * time.Millisecond) // or the two may arrive as one
+			p.signal(sig)
+			o := p.end()
+			if r := o.syncs["usage"]; o.code != code || r.Status != "interrupted" || r.Error == nil || r.Error.Code != "interrupted" {
+				t.Errorf("exit code %d, want %d: %s\n%s", o.code, code, o.stdout, o.stderr)
+			}
+			if runs := w.saved("usage"); len(runs) > 0 {
+				t.Errorf("a run was remembered although nothing was begun: %+v", runs[0])
 			}
 		})
 	}

@@ -177,6 +177,11 @@ func (a *app) runOne(ctx context.Context, w *wiring, t target, o runner.Options,
 		now := time.Now().UTC()
 		rep := &runner.Report{Sync: t.sync.Name, Project: t.project.Name, Mode: string(t.sync.Mode), Status: runner.Failed,
 			StartedAt: now, FinishedAt: now, Error: a.locate(w.file, t, a.explain(err)), Counts: checkpoint.Counts{RejectCounts: map[string]int64{}}}
+		if errors.Is(ctx.Err(), context.Canceled) { // it was us who gave up waiting, so err says nothing of the warehouse
+			rep.Status = runner.Interrupted
+			rep.Error = &runner.Error{Code: runner.CodeInterrupted, Message: "interrupted before anything was begun", Hint: "run again", Err: err}
+			return rep
+		}
 		r = &runner.Runner{}
 		equip(r)
 		rep.RunID = r.Refused(ctx, rep, o)
