@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 
 	"github.com/mixsync/mixsync/connectors/postgres/postgrestest"
@@ -353,6 +356,37 @@ func TestRiverShares(t *testing.T) {
 	two.until(t, "the resync to go on", func(w []engine.Task) bool { return count(w, resync) == 1 })
 	if took := time.Since(begun); took > 12*time.Second {
 		t.Errorf("it took %s until work that was given back was gone on with", took)
+	}
+}
+
+// A process that is frozen in its turn to bring the tables up to date does not
+// keep the others waiting for good.
+func TestFrozenPeer(t *testing.T) {
+	t.Parallel()
+	dsn := postgrestest.Start(t)
+	store, err := checkpoint.Open(t.Context(), dsn, checkpoint.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	frozen, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer frozen.Close(context.Background())
+	if _, err := frozen.Exec(t.Context(), `SELECT pg_advisory_lock(x'6d697873796e63'::bigint)`); err != nil {
+		t.Fatal(err)
+	}
+
+	to, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := to.Query()
+	query.Set("lock_timeout", "200ms")
+	to.RawQuery = query.Encode()
+	if e, err := engine.NewRiver(t.Context(), to.String(), newDesk(), quiet); err == nil || !strings.Contains(err.Error(), "another process is bringing its tables up to date") {
+		t.Errorf("NewRiver beside a frozen process = %v, %v", e, err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
@@ -37,6 +38,10 @@ const (
 	queueSchedules = river.QueueDefault
 	queueBackfills = "backfill"
 	connections    = 6
+
+	// Nobody holds a lock for long, unless its process is frozen: that must not keep
+	// the others waiting for good. A lock_timeout in the state's URL goes first.
+	lockTimeout = "30s"
 )
 
 // River works tasks together with all other processes on one Postgres, as jobs
@@ -56,13 +61,9 @@ var _ Engine = (*River)(nil)
 // NewRiver makes an engine on the Postgres at url, whose state has been opened
 // before. It brings River's tables up to date. Close it after Run.
 func NewRiver(ctx context.Context, url string, w Worker, log *slog.Logger) (*River, error) {
-	config, err := pgxpool.ParseConfig(url)
+	config, err := poolConfig(url)
 	if err != nil {
-		return nil, errors.New("the state URL cannot be read") // pgx's error may show the password
-	}
-	config.MaxConns = connections
-	if config.ConnConfig.RuntimeParams["application_name"] == "" {
-		config.ConnConfig.RuntimeParams["application_name"] = "mixsync"
+		return nil, err
 	}
 	e := &River{worker: w, log: log}
 	if e.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
@@ -73,6 +74,21 @@ func NewRiver(ctx context.Context, url string, w Worker, log *slog.Logger) (*Riv
 		return nil, fmt.Errorf("job queue: %w", err)
 	}
 	return e, nil
+}
+
+func poolConfig(url string) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("the state URL cannot be read") // pgx's error may show the password
+	}
+	config.MaxConns = connections
+	if config.ConnConfig.RuntimeParams["application_name"] == "" {
+		config.ConnConfig.RuntimeParams["application_name"] = "mixsync"
+	}
+	if config.ConnConfig.RuntimeParams["lock_timeout"] == "" {
+		config.ConnConfig.RuntimeParams["lock_timeout"] = lockTimeout
+	}
+	return config, nil
 }
 
 func (e *River) open(ctx context.Context) (err error) {
@@ -108,6 +124,9 @@ func (e *River) migrate(ctx context.Context) error {
 	}
 	defer conn.Release()
 	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, ours); err != nil {
+		if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "55P03" { // lock_not_available
+			err = fmt.Errorf("another process is bringing its tables up to date and does not get done; see pg_locks for who holds the advisory lock: %w", err)
+		}
 		return err
 	}
 	defer func() { _, _ = conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, ours) }()
