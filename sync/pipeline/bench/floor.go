@@ -70,25 +70,6 @@ func floor(ctx context.Context, args []string) error {
 
 // appendRecord writes the same members as mixsync's record of the bench table.
 func appendRecord(dst []byte, v [][]byte) []byte {
-	str := func(name string, b []byte) {
-		dst = append(dst, ',', '"')
-		dst = append(dst, name...)
-		dst = append(dst, `":"`...)
-		for _, c := range b { // the least an honest encoder must do
-			if c == '"' || c == '\\' || c < 0x20 {
-				dst = append(dst, '\\', 'u', '0', '0', "0123456789abcdef"[c>>4], "0123456789abcdef"[c&15])
-				continue
-			}
-			dst = append(dst, c)
-		}
-		dst = append(dst, '"')
-	}
-	num := func(name string, n int64) {
-		dst = append(dst, ',', '"')
-		dst = append(dst, name...)
-		dst = append(dst, `":`...)
-		dst = strconv.AppendInt(dst, n, 10)
-	}
 	micros := func(b []byte) int64 { return int64(binary.BigEndian.Uint64(b)) + 946684800_000000 }
 	dst = append(dst, `{"event":"`...)
 	dst = append(dst, v[1]...)
@@ -99,22 +80,40 @@ func appendRecord(dst []byte, v [][]byte) []byte {
 	dst = append(dst, "|$user:"...)
 	dst = append(dst, v[3]...)
 	dst = append(dst, '"')
-	num("$insert_id", int64(binary.BigEndian.Uint64(v[0])))
-	str("$company_id", v[2])
-	str("$user_id", v[3])
-	str("$device_id", v[4])
+	dst = appendNumber(dst, "$insert_id", int64(binary.BigEndian.Uint64(v[0])))
+	dst = appendText(dst, "$company_id", v[2])
+	dst = appendText(dst, "$user_id", v[3])
+	dst = appendText(dst, "$device_id", v[4])
 	dst = append(dst, `,"ip":0,"loaded_at":"`...)
 	dst = time.UnixMicro(micros(v[6])).UTC().AppendFormat(dst, "2006-01-02T15:04:05.999999")
 	dst = append(dst, '"')
-	str("plan", v[7])
-	num("amount", int64(binary.BigEndian.Uint64(v[8])))
-	num("seats", int64(int32(binary.BigEndian.Uint32(v[9]))))
+	dst = appendText(dst, "plan", v[7])
+	dst = appendNumber(dst, "amount", int64(binary.BigEndian.Uint64(v[8])))
+	dst = appendNumber(dst, "seats", int64(int32(binary.BigEndian.Uint32(v[9]))))
 	dst = append(dst, `,"active":`...)
 	dst = strconv.AppendBool(dst, v[10][0] == 1)
 	dst = append(dst, `,"score":`...)
 	dst = strconv.AppendFloat(dst, math.Float64frombits(binary.BigEndian.Uint64(v[11])), 'g', -1, 64)
-	str("note", v[12])
+	dst = appendText(dst, "note", v[12])
 	return append(dst, "}}\n"...)
+}
+
+// appendText appends a member and its text, escaped no more than an honest encoder must.
+func appendText(dst []byte, name string, text []byte) []byte {
+	dst = append(append(append(dst, ',', '"'), name...), `":"`...)
+	for _, c := range text {
+		if c == '"' || c == '\\' || c < 0x20 {
+			dst = append(dst, '\\', 'u', '0', '0', "0123456789abcdef"[c>>4], "0123456789abcdef"[c&15])
+			continue
+		}
+		dst = append(dst, c)
+	}
+	return append(dst, '"')
+}
+
+func appendNumber(dst []byte, name string, n int64) []byte {
+	dst = append(append(append(dst, ',', '"'), name...), `":`...)
+	return strconv.AppendInt(dst, n, 10)
 }
 
 // copyOut reads the same rows the way the server gives them out fastest.

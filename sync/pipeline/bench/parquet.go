@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"flag"
@@ -161,22 +160,6 @@ func appendRecords(dst []byte, chunk bindings.DataChunk, size int) []byte {
 	id, occurred, loaded := column[int64](chunk, 0, size), column[int64](chunk, 5, size), column[int64](chunk, 6, size)
 	amount, seats := column[int64](chunk, 8, size), column[int32](chunk, 9, size)
 	active, score := column[bool](chunk, 10, size), column[float64](chunk, 11, size)
-	str := func(name string, b []byte) {
-		dst = append(dst, ',', '"')
-		dst = append(dst, name...)
-		dst = append(dst, `":"`...)
-		dst = append(dst, b...)
-		if bytes.ContainsAny(b, "\"\\") { // the least an honest encoder must do
-			panic("the bench's rows have no such text")
-		}
-		dst = append(dst, '"')
-	}
-	num := func(name string, n int64) {
-		dst = append(dst, ',', '"')
-		dst = append(dst, name...)
-		dst = append(dst, `":`...)
-		dst = strconv.AppendInt(dst, n, 10)
-	}
 	for r := range size {
 		dst = append(dst, `{"event":"`...)
 		dst = append(dst, text[1][r].bytes()...)
@@ -187,21 +170,21 @@ func appendRecords(dst []byte, chunk bindings.DataChunk, size int) []byte {
 		dst = append(dst, "|$user:"...)
 		dst = append(dst, text[3][r].bytes()...)
 		dst = append(dst, '"')
-		num("$insert_id", id[r])
-		str("$company_id", text[2][r].bytes())
-		str("$user_id", text[3][r].bytes())
-		str("$device_id", text[4][r].bytes())
+		dst = appendNumber(dst, "$insert_id", id[r])
+		dst = appendText(dst, "$company_id", text[2][r].bytes())
+		dst = appendText(dst, "$user_id", text[3][r].bytes())
+		dst = appendText(dst, "$device_id", text[4][r].bytes())
 		dst = append(dst, `,"ip":0,"loaded_at":"`...)
 		dst = time.UnixMicro(loaded[r]).UTC().AppendFormat(dst, "2006-01-02T15:04:05.999999")
 		dst = append(dst, '"')
-		str("plan", text[7][r].bytes())
-		num("amount", amount[r])
-		num("seats", int64(seats[r]))
+		dst = appendText(dst, "plan", text[7][r].bytes())
+		dst = appendNumber(dst, "amount", amount[r])
+		dst = appendNumber(dst, "seats", int64(seats[r]))
 		dst = append(dst, `,"active":`...)
 		dst = strconv.AppendBool(dst, active[r])
 		dst = append(dst, `,"score":`...)
 		dst = strconv.AppendFloat(dst, score[r], 'g', -1, 64)
-		str("note", text[12][r].bytes())
+		dst = appendText(dst, "note", text[12][r].bytes())
 		dst = append(dst, "}}\n"...)
 	}
 	return dst
