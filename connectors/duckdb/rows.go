@@ -33,7 +33,7 @@ type rows struct {
 }
 
 // start prepares, binds and executes, until there are rows to fetch.
-func (r *rows) start(ctx context.Context, sql string, args []string) error {
+func (r *rows) start(ctx context.Context, sql string, args []warehouse.Arg) error {
 	var err error
 	if r.statement, err = r.session.prepare(ctx, sql); err != nil {
 		return err

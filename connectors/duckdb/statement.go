@@ -15,7 +15,7 @@ import (
 
 // Query runs one SELECT on a connection of its own and streams its result.
 // Cancelling ctx, or the context of a Fill, interrupts it.
-func (d *Driver) Query(ctx context.Context, sql string, args ...string) (warehouse.Rows, error) {
+func (d *Driver) Query(ctx context.Context, sql string, args ...warehouse.Arg) (warehouse.Rows, error) {
 	s, err := d.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -97,8 +97,9 @@ func columns(count int, column func(i bindings.IdxT) (string, bindings.LogicalTy
 
 // bindAll gives the statement its arguments as text, which DuckDB casts. It then
 // plans anew with the values, so that a bound skips what it rules out.
-func bindAll(statement bindings.PreparedStatement, args []string) error {
-	for i, arg := range args {
+func bindAll(statement bindings.PreparedStatement, args []warehouse.Arg) error {
+	for i, a := range args {
+		arg := a.Text
 		n := bindings.IdxT(i + 1)
 		switch bindings.ParamType(statement, n) {
 		case bindings.TypeDate, bindings.TypeTimestamp, bindings.TypeTimestampS, bindings.TypeTimestampMS, bindings.TypeTimestampNS, bindings.TypeTimestampTZ:
@@ -126,7 +127,7 @@ func era(text string) string {
 }
 
 // each runs a short query of ours and calls use with every row.
-func (d *Driver) each(ctx context.Context, sql string, args []string, use func(b *warehouse.Batch, row int)) (err error) {
+func (d *Driver) each(ctx context.Context, sql string, args []warehouse.Arg, use func(b *warehouse.Batch, row int)) (err error) {
 	rows, err := d.Query(ctx, sql, args...)
 	if err != nil {
 		return err

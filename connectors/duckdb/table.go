@@ -80,7 +80,10 @@ func (d *Driver) DescribeTable(ctx context.Context, table string) (*warehouse.Ta
 		return nil, warehouse.Errorf(warehouse.ClassSchema, `write database.schema.table, and quote a part that holds a dot: "a.b".c`,
 			"table %q has %d parts", table, len(parts))
 	}
-	args := append(make([]string, 3-len(parts), 3), parts...)
+	args := make([]warehouse.Arg, 3)
+	for i, part := range parts {
+		args[3-len(parts)+i].Text = part
+	}
 	t := &warehouse.Table{NotNull: make(map[string]bool)}
 	err := d.each(ctx, tableSQL, args, func(b *warehouse.Batch, row int) {
 		name := string(b.Cols[1].Text(row))

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/mixsync/mixsync/connectors/warehouse"
 )
 
 // session is what every transaction begins with. The settings are local to it:
@@ -138,6 +140,15 @@ func params(args []string) [][]byte {
 	values := make([][]byte, len(args))
 	for i, a := range args {
 		values[i] = []byte(a)
+	}
+	return values
+}
+
+// values are the arguments of a statement that casts them itself.
+func values(args []warehouse.Arg) [][]byte {
+	values := make([][]byte, len(args))
+	for i, a := range args {
+		values[i] = []byte(a.Text)
 	}
 	return values
 }

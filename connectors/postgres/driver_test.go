@@ -418,7 +418,7 @@ ALTER TABLE a ADD PRIMARY KEY (id); CREATE INDEX by_cursor ON a (at); ANALYZE a`
 		test.spec.Source = warehouse.Source{Table: "a"}
 		sql, args := newReader(t, d, test.spec).SQL()
 		for i := len(args); i > 0; i-- {
-			sql = strings.ReplaceAll(sql, "$"+strconv.Itoa(i), "'"+args[i-1]+"'")
+			sql = strings.ReplaceAll(sql, "$"+strconv.Itoa(i), "'"+args[i-1].Text+"'")
 		}
 		plan := ask(t, dsn, "EXPLAIN "+sql)
 		if !strings.Contains(plan, "Index Scan using "+test.want) && !strings.Contains(plan, "Bitmap Index Scan on "+test.want) || strings.Contains(plan, "Seq Scan") {
@@ -438,7 +438,7 @@ func TestSessionIsReadOnlyAndNamed(t *testing.T) {
 	for setting, want := range map[string]string{
 		"transaction_read_only": "on", "timezone": "UTC", "application_name": "nightly", "statement_timeout": "90s", "client_encoding": "UTF8",
 	} {
-		rows, err := d.Query(t.Context(), "SELECT CAST(current_setting($1) AS text)", setting)
+		rows, err := d.Query(t.Context(), "SELECT CAST(current_setting($1) AS text)", warehouse.Arg{Text: setting})
 		if err != nil {
 			t.Fatal(err)
 		}

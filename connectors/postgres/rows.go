@@ -13,7 +13,7 @@ import (
 // Query runs one SELECT in a read-only transaction on a connection of its own
 // and streams its result. Cancelling ctx, or the context of a Fill, or closing
 // the rows early, cancels the statement on the server.
-func (d *Driver) Query(ctx context.Context, sql string, args ...string) (warehouse.Rows, error) {
+func (d *Driver) Query(ctx context.Context, sql string, args ...warehouse.Arg) (warehouse.Rows, error) {
 	conn, err := d.begin(ctx)
 	if err != nil {
 		return nil, err
@@ -28,7 +28,7 @@ func (d *Driver) Query(ctx context.Context, sql string, args ...string) (warehou
 		formats[i] = t.codec.format()
 	}
 	running, cancel := context.WithCancel(ctx)
-	result := conn.ExecPrepared(running, "", params(args), nil, formats)
+	result := conn.ExecPrepared(running, "", values(args), nil, formats)
 	return &rows{driver: d, conn: conn, stopped: running.Err, cancel: cancel, result: result, schema: schema, types: types}, nil
 }
 

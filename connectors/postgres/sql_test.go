@@ -52,7 +52,7 @@ func TestSQL(t *testing.T) {
 			sql, args := reader.SQL()
 			got := sql + "\n"
 			for i, a := range args {
-				got += fmt.Sprintf("-- $%d = %s\n", i+1, a)
+				got += fmt.Sprintf("-- $%d = %s\n", i+1, a.Text)
 			}
 			file := filepath.Join("testdata", name+".sql")
 			if *update {

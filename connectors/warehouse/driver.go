@@ -11,11 +11,17 @@ type Driver interface {
 	Dialect() *Dialect
 	// Clock reads the warehouse's clock, and who is still writing by it.
 	Clock(ctx context.Context) (Clock, error)
-	// Query runs one SELECT in a read-only transaction. Arguments are text in
-	// the notation of the type their placeholder is cast to. Cancelling ctx
-	// stops the query on the server as well.
-	Query(ctx context.Context, sql string, args ...string) (Rows, error)
+	// Query runs one SELECT in a read-only transaction. Cancelling ctx stops the
+	// query on the server as well.
+	Query(ctx context.Context, sql string, args ...Arg) (Rows, error)
 	Close() error
+}
+
+// Arg is an argument of a query: text as Dialect.Bind says it is written, and the
+// column it is compared with, for drivers that bind it in the column's own type.
+type Arg struct {
+	Text  string
+	Field Field
 }
 
 // Rows is the result of a query, read once from front to back by one goroutine.
@@ -25,6 +31,36 @@ type Rows interface {
 	// It returns io.EOF, and no rows, after the last row.
 	Fill(ctx context.Context, b *Batch) error
 	Close() error
+}
+
+// Usage is what a statement came to, as its warehouse knows it.
+type Usage struct {
+	QueryID      string // by which the warehouse's own history names it
+	BytesScanned int64  // 0 where the warehouse does not say
+}
+
+// Accountable is implemented by Rows of warehouses that account for statements.
+type Accountable interface {
+	// Usage is right once the rows are closed.
+	Usage() Usage
+}
+
+// Estimator is implemented by drivers that can tell, without running a
+// statement, how many bytes it would scan.
+type Estimator interface {
+	Estimate(ctx context.Context, sql string, args ...Arg) (bytes int64, err error)
+}
+
+// ChangeTeller is implemented by drivers that know when a table last changed
+// without reading it: on Snowflake without waking the virtual warehouse.
+type ChangeTeller interface {
+	LastChange(ctx context.Context, table string) (Change, error)
+}
+
+// Change identifies a state of a table: where the token is what it was, no row
+// has been added, changed or removed.
+type Change struct {
+	Token string // empty: the warehouse cannot tell, as of a view or a table that rows are streamed into
 }
 
 // Describer is implemented by drivers that can tell the columns of a query
@@ -66,12 +102,13 @@ type Dialect struct {
 	Quote func(name string) string
 	// QuoteTable quotes a possibly qualified table name from the YAML: "app.usage".
 	QuoteTable func(name string) string
-	// Bind writes placeholder n (from 1), cast to the field's type. Arguments are
+	// Bind writes placeholder n (from 1), in the field's type. Arguments are
 	// text: times as Cursor.Text has them, numbers in decimal, bytes in lower-case
 	// hexadecimal, anything else as the warehouse prints it.
 	Bind func(n int, f Field) string
 	// Ordered says that reading in (cursor, key) order is cheap, so that a run
-	// can resume inside a slice. Without it progress is kept per slice.
+	// can resume inside a slice. Without it progress is kept per slice, and rows
+	// are put in order of the cursor only where ReadSpec.InOrder asks for it.
 	Ordered bool
 	// NullsLast says that ORDER BY puts NULLs after all values by default.
 	NullsLast bool

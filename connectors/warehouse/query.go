@@ -11,7 +11,7 @@ import (
 type query struct {
 	strings.Builder
 	dialect *Dialect
-	args    []string
+	args    []Arg
 	where   bool
 }
 
@@ -24,7 +24,7 @@ func (q *query) write(parts ...string) {
 // bind adds an argument and returns its placeholder in the field's own type.
 // The placeholder must be written before the next argument is bound.
 func (q *query) bind(f Field, text string) string {
-	q.args = append(q.args, text)
+	q.args = append(q.args, Arg{Text: text, Field: f})
 	return q.dialect.Bind(len(q.args), f)
 }
 
@@ -174,6 +174,9 @@ type ordering struct{ column, key int }
 // sortOrder lists the columns that rows are read in order of, each once.
 func (r *Reader) sortOrder() []ordering {
 	if !r.driver.Dialect().Ordered {
+		if r.spec.InOrder && r.cursor >= 0 {
+			return []ordering{{r.cursor, -1}}
+		}
 		return nil
 	}
 	var list []ordering

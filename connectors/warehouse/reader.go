@@ -20,6 +20,8 @@ type ReadSpec struct {
 	To     *string // inclusive
 	Before *string // exclusive
 
+	// InOrder asks for the cursor's order also where it is not cheap.
+	InOrder bool
 	// After is the position of the last row of an earlier read of the same
 	// source, cursor and keys: the read goes on behind it. An empty one is the start.
 	After *Position
@@ -108,7 +110,7 @@ func NewReader(d Driver, schema *Schema, spec ReadSpec) (*Reader, error) {
 		r.where = append(r.where, filter{i, spec.Where[name]})
 	}
 	r.sorted = r.sortOrder()
-	r.places = len(r.keys) > 0 && len(r.sorted) > 0
+	r.places = len(r.keys) > 0 && d.Dialect().Ordered
 	if after := spec.After; after != nil && (after.Cursor != nil || after.Keys != nil) {
 		if err := r.begin(after); err != nil {
 			return nil, err
@@ -137,7 +139,7 @@ func (r *Reader) begin(pos *Position) error {
 }
 
 // SQL returns the statement that the next open sends, and its arguments.
-func (r *Reader) SQL() (string, []string) {
+func (r *Reader) SQL() (string, []Arg) {
 	limit := r.spec.Limit
 	if limit > 0 {
 		limit -= r.returned

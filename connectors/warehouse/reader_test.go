@@ -38,8 +38,12 @@ type script struct {
 
 func newScript(answers ...any) *script {
 	s := &script{}
-	s.Memory = &warehousetest.Memory{Answer: func(_ string, args []string) (warehouse.Rows, error) {
-		s.args = append(s.args, args)
+	s.Memory = &warehousetest.Memory{Answer: func(_ string, args []warehouse.Arg) (warehouse.Rows, error) {
+		texts := make([]string, len(args))
+		for i, a := range args {
+			texts[i] = a.Text
+		}
+		s.args = append(s.args, texts)
 		i := min(len(s.args), len(answers)) - 1 // the last one stays
 		if err, ok := answers[i].(error); ok {
 			return nil, err

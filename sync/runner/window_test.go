@@ -20,11 +20,11 @@ func text(s string) *string { return &s }
 
 // at is a sync whose source has the one column at, with max as the greatest
 // value that the bound asked for leaves.
-func at(kind warehouse.Kind, cursor Cursor, target checkpoint.Target, clock warehouse.Clock, max func(args []string) any) *work {
+func at(kind warehouse.Kind, cursor Cursor, target checkpoint.Target, clock warehouse.Clock, max func(args []warehouse.Arg) any) *work {
 	field := warehouse.Field{Name: "at", Kind: kind, Type: kind.String(), Sortable: true}
 	cursor.Column = "at"
 	return &work{
-		Runner: &Runner{Driver: &warehousetest.Memory{Time: clock, Answer: func(_ string, args []string) (warehouse.Rows, error) {
+		Runner: &Runner{Driver: &warehousetest.Memory{Time: clock, Answer: func(_ string, args []warehouse.Arg) (warehouse.Rows, error) {
 			return warehousetest.NewRows(&warehouse.Schema{Fields: []warehouse.Field{field}}, warehousetest.Row{max(args)}), nil
 		}}},
 		sync:   &Sync{Name: "s", Cursor: &cursor, Spec: mapping.Spec{Location: time.UTC}},
@@ -72,7 +72,7 @@ func TestNextWindow(t *testing.T) {
 			// An integer is compared with no clock, so a writer holds nothing back.
 			now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 			clock := warehouse.Clock{Now: now, OldestWrite: now.Add(-time.Hour), Writer: "7"}
-			w := at(warehouse.Int, tt.cursor, tt.target, clock, func([]string) any { return tt.max })
+			w := at(warehouse.Int, tt.cursor, tt.target, clock, func([]warehouse.Arg) any { return tt.max })
 			got, err := w.nextWindow(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -124,9 +124,9 @@ func TestBound(t *testing.T) {
 				clock.OldestWrite, clock.Writer = now.Add(-tt.writer), "7"
 			}
 			limit := ""
-			w := at(tt.kind, Cursor{Settle: 30 * time.Second, MaxHold: time.Hour}, checkpoint.Target{}, clock, func(args []string) any {
+			w := at(tt.kind, Cursor{Settle: 30 * time.Second, MaxHold: time.Hour}, checkpoint.Target{}, clock, func(args []warehouse.Arg) any {
 				if len(args) > 0 {
-					limit = args[0]
+					limit = args[0].Text
 				}
 				return nil
 			})

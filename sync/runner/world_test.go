@@ -143,14 +143,14 @@ func (w *world) exec(query string, args ...any) {
 }
 
 // answer runs the reader's SQL.
-func (w *world) answer(query string, args []string) (warehouse.Rows, error) {
+func (w *world) answer(query string, args []warehouse.Arg) (warehouse.Rows, error) {
 	schema := &warehouse.Schema{Fields: fields}
 	if strings.HasPrefix(query, "SELECT max(") || strings.HasPrefix(query, "SELECT min(") {
 		schema = &warehouse.Schema{Fields: []warehouse.Field{{Name: "bound", Kind: warehouse.Int, Type: "INTEGER"}}}
 	}
 	bound := make([]any, len(args))
 	for i, a := range args {
-		bound[i] = a
+		bound[i] = a.Text
 	}
 	found, err := w.db.QueryContext(w.t.Context(), query, bound...)
 	if err != nil {

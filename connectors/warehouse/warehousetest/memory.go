@@ -118,7 +118,7 @@ func (r *Rows) Close() error {
 // for tests of what reads warehouses, which know what is asked.
 type Memory struct {
 	// Answer runs a query.
-	Answer func(sql string, args []string) (warehouse.Rows, error)
+	Answer func(sql string, args []warehouse.Arg) (warehouse.Rows, error)
 	// Time is what Clock says.
 	Time warehouse.Clock
 	// SQL is the dialect; nil is an ordered one with numbered placeholders.
@@ -131,7 +131,7 @@ type Memory struct {
 var _ warehouse.Driver = (*Memory)(nil)
 
 // Query implements warehouse.Driver.
-func (m *Memory) Query(ctx context.Context, sql string, args ...string) (warehouse.Rows, error) {
+func (m *Memory) Query(ctx context.Context, sql string, args ...warehouse.Arg) (warehouse.Rows, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -185,7 +185,7 @@ type Faulty struct {
 }
 
 // Query implements warehouse.Driver.
-func (f *Faulty) Query(ctx context.Context, sql string, args ...string) (warehouse.Rows, error) {
+func (f *Faulty) Query(ctx context.Context, sql string, args ...warehouse.Arg) (warehouse.Rows, error) {
 	rows, err := f.Driver.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, err

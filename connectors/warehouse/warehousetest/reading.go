@@ -366,7 +366,7 @@ func (h *Harness) read(t *testing.T, schema *warehouse.Schema, spec warehouse.Re
 		}
 		if err != nil {
 			sql, args := reader.SQL()
-			t.Fatalf("Next: %v\n%s\n%q", err, sql, args)
+			t.Fatalf("Next: %v\n%s\n%+v", err, sql, args)
 		}
 		part := reading{last: b.Position, twins: b.Twins}
 		for i := range b.Len() {
