@@ -24,6 +24,7 @@ var imports = map[string][]string{
 	"mapping/identity":                   {"mapping/appendjson"},
 	"connectors/postgres":                {"connectors/warehouse", "mapping/appendjson"}, // lists and objects become JSON as they are read
 	"connectors/duckdb":                  {"connectors/warehouse", "mapping/appendjson"},
+	"connectors/internal/arrowbatch":     {"connectors/warehouse", "mapping/appendjson"},
 	"deploy":                             {},
 	"connectors/mixpanel/emulator":       {"connectors/mixpanel"},
 	"mapping":                            {"connectors/warehouse", "mapping/appendjson", "mapping/identity"},

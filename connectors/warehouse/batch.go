@@ -24,7 +24,6 @@ type Batch struct {
 	Twins []int
 
 	rows    int
-	lent    bool
 	release func()
 }
 
@@ -59,13 +58,6 @@ func (b *Batch) Reset() {
 		b.release()
 		b.release = nil
 	}
-	if b.lent {
-		// Lent memory is not ours to append to.
-		for i := range b.Cols {
-			b.Cols[i] = Column{Kind: b.Cols[i].Kind}
-		}
-		b.lent = false
-	}
 	b.rows, b.Position, b.Twins = 0, nil, b.Twins[:0]
 	for i := range b.Cols {
 		b.Cols[i].reset()
@@ -75,11 +67,10 @@ func (b *Batch) Reset() {
 // EndRow completes a row: every column must have had exactly one append.
 func (b *Batch) EndRow() { b.rows++ }
 
-// Lend declares that n rows of driver-owned column memory have been set in Cols;
-// release is called once, when the batch is reset.
+// Lend declares that n rows have been set in Cols, some of which use memory of
+// the driver's; release is called once, when the batch is reset.
 func (b *Batch) Lend(n int, release func()) {
 	b.rows = n
-	b.lent = true
 	b.release = release
 }
 
@@ -126,6 +117,27 @@ type Column struct {
 
 	n     int    // rows appended
 	valid []byte // Valid's memory between batches
+
+	// Lent memory is not ours to append to: it is let go when the batch is reset.
+	lentValues, lentValid bool
+}
+
+// LendInts makes the column use the driver's own values; see Batch.Lend.
+func (c *Column) LendInts(v []int64) { c.Int, c.lentValues = v, true }
+
+// LendFloats makes the column use the driver's own values; see Batch.Lend.
+func (c *Column) LendFloats(v []float64) { c.Float, c.lentValues = v, true }
+
+// LendText makes the column use the driver's own bytes and their ends; see
+// Batch.Lend. There is one offset more than there are values.
+func (c *Column) LendText(data []byte, offsets []int32) {
+	c.Data, c.Offsets, c.lentValues = data, offsets, true
+}
+
+// LendValid makes the column use the driver's own bitmap, in which offset is the
+// bit of row 0; see Batch.Lend. Without one no value is NULL.
+func (c *Column) LendValid(bitmap []byte, offset int) {
+	c.Valid, c.Offset, c.lentValid = bitmap, offset, true
 }
 
 // IsNull reports whether the value in row i is NULL.
@@ -199,9 +211,13 @@ func (c *Column) mark(valid bool) {
 // reset empties the column. A bitmap without NULLs is not worth reading, so
 // Valid stays nil until the first one.
 func (c *Column) reset() {
-	if c.Valid != nil {
+	if c.Valid != nil && !c.lentValid {
 		c.valid = c.Valid
 	}
+	if c.lentValues {
+		c.Int, c.Float, c.Data, c.Offsets = nil, nil, nil, nil
+	}
+	c.lentValues, c.lentValid = false, false
 	c.n, c.Offset, c.Valid, c.Sub = 0, 0, nil, nil
 	c.Int, c.Float, c.Data = c.Int[:0], c.Float[:0], c.Data[:0]
 	if c.Kind.isText() {

@@ -314,9 +314,9 @@ func (l *lentRows) Fill(_ context.Context, b *warehouse.Batch) error {
 	if l.filled++; l.filled > 1 {
 		return io.EOF
 	}
-	b.Cols[0].Int = []int64{1, 2, 2, 3}[1:]
-	b.Cols[1].Data, b.Cols[1].Offsets = []byte("abb"), []int32{0, 1, 2, 3, 3}[1:]
-	b.Cols[1].Valid, b.Cols[1].Offset = []byte{0b0111}, 1
+	b.Cols[0].LendInts([]int64{1, 2, 2, 3}[1:])
+	b.Cols[1].LendText([]byte("abb"), []int32{0, 1, 2, 3, 3}[1:])
+	b.Cols[1].LendValid([]byte{0b0111}, 1)
 	b.Cols[2].Offsets, b.Cols[2].Valid = []int32{0, 0, 0, 0}, []byte{0}
 	b.Lend(3, func() { l.released++ })
 	return nil
