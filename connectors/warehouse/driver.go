@@ -33,36 +33,6 @@ type Rows interface {
 	Close() error
 }
 
-// Usage is what a statement came to, as its warehouse knows it.
-type Usage struct {
-	QueryID      string // by which the warehouse's own history names it
-	BytesScanned int64  // 0 where the warehouse does not say
-}
-
-// Accountable is implemented by Rows of warehouses that account for statements.
-type Accountable interface {
-	// Usage is right once the rows are closed.
-	Usage() Usage
-}
-
-// Estimator is implemented by drivers that can tell, without running a
-// statement, how many bytes it would scan.
-type Estimator interface {
-	Estimate(ctx context.Context, sql string, args ...Arg) (bytes int64, err error)
-}
-
-// ChangeTeller is implemented by drivers that know when a table last changed
-// without reading it: on Snowflake without waking the virtual warehouse.
-type ChangeTeller interface {
-	LastChange(ctx context.Context, table string) (Change, error)
-}
-
-// Change identifies a state of a table: where the token is what it was, no row
-// has been added, changed or removed.
-type Change struct {
-	Token string // empty: the warehouse cannot tell, as of a view or a table that rows are streamed into
-}
-
 // Describer is implemented by drivers that can tell the columns of a query
 // without running it. For the others the result of LIMIT 0 is asked.
 type Describer interface {

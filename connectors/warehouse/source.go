@@ -52,7 +52,7 @@ func Describe(ctx context.Context, d Driver, src Source) (*Schema, error) {
 }
 
 func describe(ctx context.Context, d Driver, sql string) (*Schema, error) {
-	if describer, ok := d.(Describer); ok {
+	if describer, ok := as[Describer](d); ok {
 		return describer.Describe(ctx, sql)
 	}
 	rows, err := d.Query(ctx, sql+"\nLIMIT 0")
@@ -66,7 +66,7 @@ func describe(ctx context.Context, d Driver, sql string) (*Schema, error) {
 // DescribeTable returns what the catalogue says of a source's table; nil for a
 // query, and for drivers that cannot tell.
 func DescribeTable(ctx context.Context, d Driver, src Source) (*Table, error) {
-	describer, ok := d.(TableDescriber)
+	describer, ok := as[TableDescriber](d)
 	if !ok || src.Query != "" {
 		return nil, nil
 	}
