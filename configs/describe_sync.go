@@ -41,6 +41,8 @@ var syncObject = object[Sync]{
 		bind("lookup_table_id", "The id of the lookup table in Mixpanel.", text("a lookup table's id"), func(s *Sync) *string { return &s.LookupTableID }).only(forTypes(mapping.Lookup)),
 		withDefault("parallel", "How many slices of an event sync one process works on at a time. Profiles, and events with device ids, go in order whatever it says.",
 			integer("a number of slices", 1, 16), func(s *Sync) *int { return &s.Parallel }, 1).only(forTypes(mapping.Event)),
+		withDefault("skip_unchanged", "Skip a run when the warehouse can tell, without being woken, that the table is as the last run has read it.",
+			boolean(), func(s *Sync) *bool { return &s.SkipUnchanged }, true),
 		bind("schedule", "When serve runs it: five cron fields, @hourly, @daily and so on, or @every 30s.", schedule(), func(s *Sync) *string { return &s.Schedule }),
 		withDefault("timezone", "The zone of the schedule, of bare dates and of times without a zone.", timezone(), func(s *Sync) *string { return &s.Timezone }, "UTC"),
 		bind("tags", "For --select tag:x.", list(text("a tag"), "[product]"), func(s *Sync) *[]string { return &s.Tags }),
@@ -52,7 +54,7 @@ var syncObject = object[Sync]{
 // inheritable are the keys of a sync that may stand under defaults.
 var inheritable = []string{
 	"warehouse", "project", "schedule", "timezone", "identity", "nulls", "future",
-	"max_rejects", "max_restated", "rejects", "on_delete", "resync", "parallel",
+	"max_rejects", "max_restated", "rejects", "on_delete", "resync", "parallel", "skip_unchanged",
 }
 
 func defaultsObject() *object[Sync] {

@@ -101,6 +101,8 @@ type Sync struct {
 	Resync         string    // Allow or Forbid
 	LookupTableID  string
 	Parallel       int // slices at a time; events
+	// SkipUnchanged skips runs of a table that the warehouse says has not changed.
+	SkipUnchanged bool
 
 	Schedule string // five cron fields, @hourly or @every 30s; empty: only by hand
 	Timezone string

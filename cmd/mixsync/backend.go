@@ -246,7 +246,7 @@ func (b *backend) figures(ctx context.Context) ([]status.Target, error) {
 		}
 		if r := x.LastRun; r != nil {
 			list[i].LastRun = r.Status
-			if r.Status == runner.Succeeded || r.Status == runner.Partial {
+			if r.Status == runner.Succeeded || r.Status == runner.Partial || r.Status == runner.Skipped {
 				list[i].LastGood = &r.StartedAt
 			}
 		}

@@ -316,7 +316,7 @@ func next(task engine.Task, rep *runner.Report) (step engine.Step, err error) {
 		step = engine.Step{Left: true, Again: lookAgain}
 	case rep.Left, rep.Status == runner.Interrupted:
 		step.Left = true
-	case rep.Status == runner.Skipped && task.Kind != engine.Scheduled: // held elsewhere; a scheduled one comes again by itself
+	case rep.Status == runner.Skipped && rep.Error != nil && task.Kind != engine.Scheduled: // held elsewhere; a scheduled one comes again by itself
 		step = engine.Step{Left: true, Again: lookAgain}
 	case rep.Status == runner.Failed && rep.RunID == "" && task.Kind != engine.Help:
 		err = fmt.Errorf("%s: %w", rep.Error.Code, rep.Error) // not even that could be saved
@@ -340,6 +340,8 @@ func (d *daemon) tell(rep *runner.Report) {
 		log.Warn("rows were rejected", "accepted", rep.Accepted, "rejected", rep.Rejected, "codes", countsText(rep.RejectCounts))
 	case rep.Accepted > 0:
 		log.Info("rows were sent", "accepted", rep.Accepted, "left", rep.Left)
+	case rep.Reason != "":
+		log.Debug("not needed", "reason", rep.Reason)
 	default:
 		log.Debug("nothing was to be sent", "left", rep.Left)
 	}

@@ -133,6 +133,8 @@ func (a *app) run(ctx context.Context, o runOptions) error {
 	return a.report(append(a.runAll(stop, w, store, targets, o.Options), idle...), o, stop)
 }
 
+const notDueReason = "not due"
+
 // notDue reports on the selected targets whose schedule has not come round.
 func notDue(selected, due []target) []*runner.Report {
 	var list []*runner.Report
@@ -140,7 +142,8 @@ func notDue(selected, due []target) []*runner.Report {
 	for _, t := range selected {
 		if !slices.Contains(due, t) {
 			list = append(list, &runner.Report{Sync: t.sync.Name, Project: t.project.Name, Mode: string(t.sync.Mode), Status: runner.Skipped,
-				StartedAt: now, FinishedAt: now, Counts: checkpoint.Counts{RejectCounts: map[string]int64{}}, Notes: []string{"not due"}})
+				StartedAt: now, FinishedAt: now, Reason: notDueReason,
+				Counts: checkpoint.Counts{RejectCounts: map[string]int64{}}, Notes: []string{notDueReason}})
 		}
 	}
 	return list
@@ -176,7 +179,8 @@ func (a *app) runOne(ctx context.Context, w *wiring, t target, o runner.Options,
 	if err != nil {
 		now := time.Now().UTC()
 		rep := &runner.Report{Sync: t.sync.Name, Project: t.project.Name, Mode: string(t.sync.Mode), Status: runner.Failed,
-			StartedAt: now, FinishedAt: now, Error: a.locate(w.file, t, a.explain(err)), Counts: checkpoint.Counts{RejectCounts: map[string]int64{}}}
+			StartedAt: now, FinishedAt: now, Error: a.locate(w.file, t, a.explain(err)),
+			Counts: checkpoint.Counts{RejectCounts: map[string]int64{}}}
 		if errors.Is(ctx.Err(), context.Canceled) { // it was us who gave up waiting, so err says nothing of the warehouse
 			rep.Status = runner.Interrupted
 			rep.Error = &runner.Error{Code: runner.CodeInterrupted, Message: "interrupted before anything was begun", Hint: "run again", Err: err}
@@ -236,7 +240,7 @@ func (a *app) report(reports []*runner.Report, o runOptions, stop *stopper) erro
 }
 
 func (a *app) printReports(reports []*runner.Report, code int) {
-	reports = slices.DeleteFunc(slices.Clone(reports), func(r *runner.Report) bool { return r.Status == runner.Skipped && r.Error == nil })
+	reports = slices.DeleteFunc(slices.Clone(reports), func(r *runner.Report) bool { return r.Reason == notDueReason })
 	if len(reports) == 0 {
 		fmt.Fprintln(a.stdout, "no sync is due")
 		return
@@ -261,6 +265,8 @@ func (a *app) printReports(reports []*runner.Report, code int) {
 			fmt.Fprintf(a.stderr, a.paint(a.stderr).in(yellow, "warning:")+" %s → %s: %d rows were rejected (%s); see `mixsync rejects list --sync %s`\n", r.Sync, r.Project, r.Rejected, countsText(r.RejectCounts), r.Sync)
 		}
 		switch {
+		case r.Error == nil && r.Reason != "":
+			fmt.Fprintf(a.stderr, "%s → %s: skipped: %s\n", r.Sync, r.Project, r.Reason)
 		case r.Error == nil:
 		case r.Status == runner.Skipped && code != exitHeld: // others did what there was to do
 			fmt.Fprintf(a.stderr, a.paint(a.stderr).in(yellow, "warning:")+" %s → %s: skipped: %s\n", r.Sync, r.Project, r.Error.Message)

@@ -172,7 +172,7 @@ func dueAt(schedule cron.Schedule, runs []*checkpoint.Run) time.Time {
 			continue
 		}
 		switch r.Status {
-		case checkpoint.Succeeded, checkpoint.Partial:
+		case checkpoint.Succeeded, checkpoint.Partial, checkpoint.Skipped:
 			if tick := schedule.Next(r.StartedAt); tick.After(after) {
 				return tick
 			}

@@ -50,11 +50,13 @@ type runRow struct {
 	Kind   string `json:"kind"`
 	Status string `json:"status"`
 	checkpoint.Counts
+	checkpoint.Usage
 	Mark       marksRow          `json:"mark"`
 	Window     checkpoint.Window `json:"window"`
 	StartedAt  time.Time         `json:"started_at"`
 	FinishedAt *time.Time        `json:"finished_at"`
 	Error      json.RawMessage   `json:"error"`
+	Reason     string            `json:"reason,omitempty"`
 }
 
 type marksRow struct {
@@ -63,7 +65,7 @@ type marksRow struct {
 }
 
 func newRunRow(r *checkpoint.Run) runRow {
-	row := runRow{RunID: r.ID, Kind: r.Kind, Status: r.Status, Counts: r.Counts, Mark: marksRow{r.MarkBefore, r.MarkAfter},
+	row := runRow{RunID: r.ID, Kind: r.Kind, Status: r.Status, Counts: r.Counts, Usage: r.Usage, Reason: r.Reason, Mark: marksRow{r.MarkBefore, r.MarkAfter},
 		Window: r.Window, StartedAt: r.StartedAt, FinishedAt: r.FinishedAt, Error: r.Error}
 	if r.Status == checkpoint.Refused {
 		row.Status = checkpoint.Failed

@@ -239,7 +239,7 @@ func runnerSync(t target) runner.Sync {
 		Spec:       s.MappingSpec(t.project),
 		MaxRejects: runner.Threshold(s.MaxRejects), MaxRestated: runner.Threshold(s.MaxRestated),
 		KeysOnly: s.RejectsPayload == configs.PayloadKeys, DeleteGone: s.Mode == configs.Mirror && s.OnDelete == configs.Delete,
-		NoResync: s.Resync == configs.Forbid, Parallel: s.Parallel,
+		NoResync: s.Resync == configs.Forbid, SkipUnchanged: s.SkipUnchanged, Parallel: s.Parallel,
 	}
 	if c := s.Cursor; c != nil && (s.Mode == configs.Append || s.Mode == configs.Upsert) {
 		x.Cursor = &runner.Cursor{

@@ -18,7 +18,7 @@ import (
 var migrations embed.FS
 
 // schemaVersion is the schema this binary reads and writes.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // migrate brings the schema up to schemaVersion in one transaction. Several
 // processes may start at once: the write lock lets one of them do it.

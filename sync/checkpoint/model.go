@@ -25,6 +25,7 @@ const (
 	Interrupted = "interrupted" // unfinished, as above
 	Abandoned   = "abandoned"   // given up: its window is covered by a later run
 	Refused     = "refused"     // it could not begin
+	Skipped     = "skipped"     // it was not needed: Reason says why
 )
 
 // Mark is a high-water mark: the cursor value of a row, in text.
@@ -46,6 +47,9 @@ type Target struct {
 	LedgerFrom *int64
 	// Sent says that some record of this target was accepted, ever.
 	Sent bool
+	// Source identifies what the last complete run has read, to its end: the
+	// configuration and the state of the table. Empty: not known.
+	Source string
 	// Columns are the columns seen by the last run, to tell new ones.
 	Columns   []string
 	UpdatedAt time.Time
@@ -98,6 +102,8 @@ type Run struct {
 	MarkBefore              *string
 	MarkAfter               *string
 	Error                   json.RawMessage // {"code","message","hint"}; null when none
+	Reason                  string          // of a run that was skipped
+	Usage                   Usage           // over all attempts and processes
 	// Fingerprint is what the run sends under. Begin keeps it with the target,
 	// so that it counts even if the run is killed; it is not read back.
 	Fingerprint json.RawMessage
@@ -205,6 +211,7 @@ type Outcome struct {
 	Fingerprint json.RawMessage
 	LedgerFrom  *int64 // with a new mark: entries below are dropped
 	Columns     []string
+	Source      string // as Target.Source, of a run that is complete
 	// Rewind puts every slice back to before its first reject and forgets the
 	// ledger entries and row hashes of filed rows, so that a mended mapping sends
 	// them.

@@ -63,32 +63,43 @@ func NewRunID() string { return uuid.Must(uuid.NewV7()).String() }
 // Refuse remembers a run that could not begin, and why. It has no window, so
 // there is nothing of it to finish.
 func (s *Store) Refuse(ctx context.Context, t *Target, r *Run) error {
-	refused, now := *r, time.Now().UTC().Truncate(time.Microsecond)
-	refused.ID, refused.TargetID, refused.Status = cmp.Or(r.ID, NewRunID()), t.ID, Refused
-	refused.StartedAt, refused.FinishedAt, refused.Attempts = now, &now, 1
-	err := s.write(ctx, "remember failure", func(tx *tx) error {
+	return s.remember(ctx, t, r, Refused)
+}
+
+// Skip remembers a run that was not needed; its Reason says why.
+func (s *Store) Skip(ctx context.Context, t *Target, r *Run) error {
+	return s.remember(ctx, t, r, Skipped)
+}
+
+// remember keeps a run that is over without having begun.
+func (s *Store) remember(ctx context.Context, t *Target, r *Run, status string) error {
+	over, now := *r, time.Now().UTC().Truncate(time.Microsecond)
+	over.ID, over.TargetID, over.Status = cmp.Or(r.ID, NewRunID()), t.ID, status
+	over.StartedAt, over.FinishedAt, over.Attempts = now, &now, 1
+	err := s.write(ctx, "remember run", func(tx *tx) error {
 		var open int
-		if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM runs WHERE id = ?`, refused.ID).Scan(&open); err != nil || open > 0 {
+		if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM runs WHERE id = ?`, over.ID).Scan(&open); err != nil || open > 0 {
 			return err
 		}
-		err := tx.QueryRowContext(ctx, `UPDATE targets SET run_seq = run_seq + 1 WHERE id = ? RETURNING run_seq`, t.ID).Scan(&refused.Seq)
+		err := tx.QueryRowContext(ctx, `UPDATE targets SET run_seq = run_seq + 1 WHERE id = ? RETURNING run_seq`, t.ID).Scan(&over.Seq)
 		if err != nil {
 			return err
 		}
-		bounds, counts, err := runJSON(&refused)
+		bounds, counts, err := runJSON(&over)
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO runs (id, target_id, seq, kind, status, bounds, shape, counts, started_at, finished_at, mark_before, mark_after, error)
-			VALUES (?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?)`, refused.ID, t.ID, refused.Seq, refused.Kind, refused.Status, bounds, counts,
-			now.UnixMicro(), now.UnixMicro(), refused.MarkBefore, refused.MarkBefore, textOf(refused.Error))
+		reason := sql.NullString{String: over.Reason, Valid: over.Reason != ""}
+		_, err = tx.ExecContext(ctx, `INSERT INTO runs (id, target_id, seq, kind, status, bounds, shape, counts, started_at, finished_at, mark_before, mark_after, error, reason)
+			VALUES (?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?)`, over.ID, t.ID, over.Seq, over.Kind, over.Status, bounds, counts,
+			now.UnixMicro(), now.UnixMicro(), over.MarkBefore, over.MarkBefore, textOf(over.Error), reason)
 		if err != nil {
 			return err
 		}
-		return forgetOldRuns(ctx, tx, t.ID, refused.Seq)
+		return forgetOldRuns(ctx, tx, t.ID, over.Seq)
 	})
 	if err == nil {
-		*r = refused
+		*r = over
 	}
 	return err
 }
@@ -183,7 +194,7 @@ func (l *Lease) Finish(ctx context.Context, r *Run, o Outcome) error {
 		return err
 	}
 	*r = ended
-	l.adopt(o, ended.Counts)
+	l.adopt(o, ended.Kind, ended.Counts)
 	return nil
 }
 
@@ -227,6 +238,12 @@ func (l *Lease) finish(ctx context.Context, tx *tx, r *Run, o Outcome) error {
 			return err
 		}
 	}
+	if whole && r.Kind != Range {
+		source := sql.NullString{String: o.Source, Valid: o.Source != ""}
+		if _, err := tx.ExecContext(ctx, `UPDATE targets SET source = ? WHERE id = ?`, source, l.target.ID); err != nil {
+			return err
+		}
+	}
 	if o.Rewind {
 		if err := l.rewind(ctx, tx, r); err != nil {
 			return err
@@ -260,7 +277,7 @@ func (l *Lease) rewind(ctx context.Context, tx *tx, r *Run) error {
 }
 
 // adopt brings the lease's target up to date with a saved outcome.
-func (l *Lease) adopt(o Outcome, counts Counts) {
+func (l *Lease) adopt(o Outcome, kind string, counts Counts) {
 	t := l.target
 	t.Sent = t.Sent || counts.Accepted > 0
 	if o.Mark != nil {
@@ -274,6 +291,9 @@ func (l *Lease) adopt(o Outcome, counts Counts) {
 	}
 	if o.Columns != nil {
 		t.Columns = o.Columns
+	}
+	if (o.Status == Succeeded || o.Status == Partial) && kind != Range {
+		t.Source = o.Source
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 const runColumns = `r.id, r.target_id, r.kind, r.status, r.bounds, r.shape, r.seq, r.counts, r.slices_done, r.slices_total,
-	r.attempts, r.started_at, r.finished_at, r.mark_before, r.mark_after, r.error`
+	r.attempts, r.started_at, r.finished_at, r.mark_before, r.mark_after, r.error, r.usage, r.reason`
 
 // RunFilter selects runs; zero fields select all.
 type RunFilter struct {
@@ -73,6 +73,14 @@ func (s *Store) Recent(ctx context.Context, n int) (map[int64][]*Run, error) {
 	return all, s.fail("load runs", err)
 }
 
+// HasUnfinished reports whether a target has a run whose window is not finished,
+// other than of a range.
+func (s *Store) HasUnfinished(ctx context.Context, targetID int64) (bool, error) {
+	var n int
+	err := s.r.QueryRowContext(ctx, `SELECT COUNT(*) FROM runs WHERE target_id = ? AND kind <> ? AND status IN `+unfinished, targetID, Range).Scan(&n)
+	return n > 0, s.fail("look for unfinished runs", err)
+}
+
 // upToDate sums up what the slices of a run that has not ended know.
 func (s *Store) upToDate(ctx context.Context, r *Run) error {
 	switch r.Status {
@@ -111,11 +119,12 @@ func scanRun(row scanner) (*Run, error) {
 		bounds, counts string
 		before         sql.NullString
 		after, fault   sql.NullString
+		usage, reason  sql.NullString
 		started        int64
 		finished       sql.NullInt64
 	)
 	err := row.Scan(&r.ID, &r.TargetID, &r.Kind, &r.Status, &bounds, &r.Shape, &r.Seq, &counts, &r.SlicesDone, &r.SlicesTotal,
-		&r.Attempts, &started, &finished, &before, &after, &fault)
+		&r.Attempts, &started, &finished, &before, &after, &fault, &usage, &reason)
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +132,10 @@ func scanRun(row scanner) (*Run, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("run %s: %w", r.ID, err)
 	}
+	if r.Usage, err = usageOf(usage); err != nil {
+		return nil, fmt.Errorf("run %s: %w", r.ID, err)
+	}
+	r.Reason = reason.String
 	r.StartedAt = micros(started)
 	if finished.Valid {
 		at := micros(finished.Int64)

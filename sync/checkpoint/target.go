@@ -11,7 +11,7 @@ import (
 	"github.com/mixsync/mixsync/connectors/warehouse"
 )
 
-const targetColumns = `id, sync, project, mark_kind, mark, fingerprint, ledger_from, sent, columns, updated_at`
+const targetColumns = `id, sync, project, mark_kind, mark, fingerprint, ledger_from, sent, columns, source, updated_at`
 
 // Target loads a sync's target for a project, creating it if need be. A store
 // opened for reading creates nothing: the target it returns then has ID 0.
@@ -53,10 +53,11 @@ func scanTarget(row scanner) (*Target, error) {
 	var (
 		t                                Target
 		kind, mark, fingerprint, columns sql.NullString
+		source                           sql.NullString
 		from                             sql.NullInt64
 		sent, updated                    int64
 	)
-	err := row.Scan(&t.ID, &t.Sync, &t.Project, &kind, &mark, &fingerprint, &from, &sent, &columns, &updated)
+	err := row.Scan(&t.ID, &t.Sync, &t.Project, &kind, &mark, &fingerprint, &from, &sent, &columns, &source, &updated)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +76,7 @@ func scanTarget(row scanner) (*Target, error) {
 			return nil, fmt.Errorf("columns of %q: %w", t.Sync, err)
 		}
 	}
-	t.Fingerprint, t.Sent, t.UpdatedAt = jsonOf(fingerprint), sent != 0, micros(updated)
+	t.Fingerprint, t.Sent, t.Source, t.UpdatedAt = jsonOf(fingerprint), sent != 0, source.String, micros(updated)
 	return &t, nil
 }
 
@@ -127,7 +128,7 @@ func (l *Lease) startOver(ctx context.Context, doing string, m *Mark, hashes boo
 		if err := setMark(ctx, tx, l.target.ID, m); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE targets SET ledger_from = NULL WHERE id = ?`, l.target.ID); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE targets SET ledger_from = NULL, source = NULL WHERE id = ?`, l.target.ID); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM ledger WHERE target_id = ?`, l.target.ID); err != nil || !hashes {
@@ -139,6 +140,6 @@ func (l *Lease) startOver(ctx context.Context, doing string, m *Mark, hashes boo
 	if err != nil {
 		return err
 	}
-	l.target.Mark, l.target.LedgerFrom = m, nil
+	l.target.Mark, l.target.LedgerFrom, l.target.Source = m, nil, ""
 	return nil
 }

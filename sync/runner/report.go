@@ -11,7 +11,7 @@ const (
 	Succeeded   = "succeeded"
 	Partial     = "partial" // done, rejects were filed
 	Failed      = "failed"
-	Skipped     = "skipped" // nothing due, or held elsewhere
+	Skipped     = "skipped" // nothing due, nothing new, or held elsewhere
 	Interrupted = "interrupted"
 )
 
@@ -27,6 +27,7 @@ type Report struct {
 	Resync  bool   `json:"resync"`
 	DryRun  bool   `json:"dry_run,omitempty"`
 	checkpoint.Counts
+	checkpoint.Usage
 	Slices     Slices    `json:"slices"`
 	Mark       Marks     `json:"mark"`
 	Resumed    bool      `json:"resumed"`          // an unfinished window was finished first
@@ -37,6 +38,7 @@ type Report struct {
 	StartedAt  time.Time `json:"started_at"`
 	FinishedAt time.Time `json:"finished_at"`
 	Error      *Error    `json:"error"`
+	Reason     string    `json:"reason,omitempty"` // why it was skipped, if not for an error
 	// Left says that the budget was spent first: there is more to do.
 	Left bool `json:"-"`
 	// Notes are things the user should know although nothing failed.
@@ -58,7 +60,7 @@ type Marks struct {
 // ReportOf says what the state knows of a run as the report of its sync.
 func ReportOf(r *checkpoint.Run, sync, project, mode string) *Report {
 	rep := &Report{Sync: sync, Project: project, RunID: r.ID, Status: r.Status, Mode: mode, Resync: r.Kind != checkpoint.Incremental,
-		Counts: r.Counts, Slices: Slices{r.SlicesDone, r.SlicesTotal}, Mark: Marks{r.MarkBefore, r.MarkAfter}, StartedAt: r.StartedAt}
+		Counts: r.Counts, Usage: r.Usage, Reason: r.Reason, Slices: Slices{r.SlicesDone, r.SlicesTotal}, Mark: Marks{r.MarkBefore, r.MarkAfter}, StartedAt: r.StartedAt}
 	if rep.RejectCounts == nil {
 		rep.RejectCounts = map[string]int64{}
 	}

@@ -52,17 +52,41 @@ func (r *Runner) Run(ctx context.Context, s Sync, o Options) *Report {
 		s.MaxRejects = *o.MaxRejects
 	}
 	w := &work{
-		Runner: r, sync: &s, opts: o, cursor: -1,
+		sync: &s, opts: o, cursor: -1,
 		report: &Report{Sync: s.Name, Project: s.Project, Mode: s.Mode, Resync: o.kind() != checkpoint.Incremental, DryRun: o.DryRun, StartedAt: time.Now().UTC()},
 	}
 	w.report.RejectCounts = map[string]int64{}
+	own := *r
+	own.Driver = &warehouse.Metered{Driver: r.Driver, Used: w.used}
+	w.Runner = &own
 	err := w.do(ctx)
 	w.report.FinishedAt = time.Now().UTC()
 	w.conclude(err)
 	if rep := w.report; rep.Status == Failed && rep.RunID == "" {
 		rep.RunID = r.Refused(ctx, rep, o)
 	}
+	w.account(ctx)
 	return w.report
+}
+
+// used adds a statement to the report.
+func (w *work) used(u warehouse.Usage) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.report.Usage.Add(u)
+}
+
+// account adds the statements of this invocation to what the run came to.
+func (w *work) account(ctx context.Context) {
+	rep := w.report
+	if w.Store == nil || rep.RunID == "" || w.opts.passing() {
+		return
+	}
+	last, stop := context.WithTimeout(context.WithoutCancel(ctx), finishTime)
+	defer stop()
+	if err := w.Store.Account(last, rep.RunID, rep.Usage); err != nil {
+		w.note("what the run's queries came to could not be saved: %v", err)
+	}
 }
 
 // Refused remembers a run that could not begin, for whoever asks later, and
@@ -105,6 +129,11 @@ type work struct {
 	lease  *checkpoint.Lease
 	stop   <-chan struct{} // as Runner.Stop, and when the budget is spent
 	now    time.Time       // what future and past are judged by
+	// source identifies the configuration and the state of the table at the start of
+	// the run; empty: not known. settled says that its window ends with the last row
+	// there was: none was too young to be read.
+	source  string
+	settled bool
 	// yielded says that we have given way to an incremental run, and go on after it.
 	yielded bool
 	tallied map[string]progress // what the report has of each run
@@ -124,7 +153,7 @@ func (w *work) kind() warehouse.Kind {
 
 // readSpec is a read of all rows.
 func (w *work) readSpec() warehouse.ReadSpec {
-	spec := warehouse.ReadSpec{Source: w.sync.Source, Keys: w.plan.KeyColumns()}
+	spec := warehouse.ReadSpec{Source: w.sync.Source, Keys: w.plan.KeyColumns(), InOrder: w.sync.ordered()}
 	if w.cursor >= 0 {
 		spec.Cursor = w.schema.Fields[w.cursor].Name
 	}
@@ -147,6 +176,7 @@ func (w *work) conclude(err error) {
 		rep.Mark.After = &w.target.Mark.Text
 	}
 	switch {
+	case err == nil && rep.Status == Skipped: // it was not needed
 	case err == nil && (rep.Rejected > 0 || rep.Status == Partial):
 		rep.Status = Partial
 	case err == nil:
@@ -166,6 +196,11 @@ func (w *work) conclude(err error) {
 func (w *work) do(ctx context.Context) error {
 	if err := w.allowed(); err != nil {
 		return err
+	}
+	if same, err := w.unchanged(ctx); err != nil {
+		return err
+	} else if same {
+		return w.skip(ctx)
 	}
 	if err := w.prepare(ctx); err != nil {
 		return err

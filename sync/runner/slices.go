@@ -44,6 +44,18 @@ func (w *work) cut(ctx context.Context, kind string, window *checkpoint.Window) 
 	if unit != asked && asked != plan.Auto {
 		w.note("cut by %s, since by %s the window would be too many slices", unit, asked)
 	}
+	if len(bounds) > 0 {
+		again, err := w.scansAgain(ctx, window, bounds, field.Kind)
+		if err != nil {
+			return nil, err
+		}
+		if again && asked == plan.Auto {
+			return whole, nil
+		}
+		if again {
+			w.note("the warehouse scans the same data for every one of the %d slices: partition the table by the cursor, or leave it to slice: auto, which reads it once", len(bounds)+1)
+		}
+	}
 	if len(bounds) > 0 && asked == plan.Auto {
 		rows, err := warehouse.Count(ctx, w.Driver, w.sync.Source, field, from, to, plan.AutoSlices*sliceRows)
 		if err != nil {
@@ -75,6 +87,37 @@ func (w *work) cut(ctx context.Context, kind string, window *checkpoint.Window) 
 	}
 	next.To, next.Before = window.To, window.Before
 	return append(list, next), nil
+}
+
+// scansAgain reports whether a slice would scan nearly as much as the whole
+// window, so that cutting multiplies what a warehouse bills by the bytes it
+// scans. One that cannot tell beforehand does not bill so.
+func (w *work) scansAgain(ctx context.Context, window *checkpoint.Window, bounds []warehouse.Cursor, kind warehouse.Kind) (bool, error) {
+	spec := w.readSpec()
+	spec.From, spec.To, spec.Before = window.From, window.To, window.Before
+	all, known, err := w.estimate(ctx, spec)
+	if err != nil || !known {
+		return false, err
+	}
+	middle := len(bounds) / 2
+	if middle > 0 {
+		text := bounds[middle-1].Text(kind)
+		spec.From = &text
+	}
+	text := bounds[middle].Text(kind)
+	spec.To, spec.Before = nil, &text
+	part, _, err := w.estimate(ctx, spec)
+	return part >= all-all/10, err
+}
+
+// estimate asks how many bytes a read would scan; false: the warehouse cannot tell.
+func (w *work) estimate(ctx context.Context, spec warehouse.ReadSpec) (int64, bool, error) {
+	r, err := warehouse.NewReader(w.Driver, w.schema, spec)
+	if err != nil {
+		return 0, false, err
+	}
+	defer r.Close()
+	return r.Estimate(ctx)
 }
 
 // What auto cuts has so many rows a slice, on the whole: a slice costs some 20 ms
@@ -239,7 +282,7 @@ func (w *work) slice(ctx context.Context, run *checkpoint.Run, s *checkpoint.Sli
 	a, err := w.attempt(ctx, run, s, own)
 	if err == nil {
 		err = a.do(ctx)
-		w.account(a)
+		w.sum(a)
 	}
 	if w.opts.passing() {
 		if err == nil {
@@ -300,8 +343,8 @@ func sliceName(w checkpoint.Window) string {
 	return name + ", ∞)"
 }
 
-// account adds an attempt's figures to the report.
-func (w *work) account(a *attempt) {
+// sum adds an attempt's figures to the report.
+func (w *work) sum(a *attempt) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.report.Counts.Add(a.journal.attempt())

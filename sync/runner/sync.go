@@ -33,6 +33,9 @@ type Sync struct {
 	KeysOnly    bool // rejects keep keys, not payloads
 	DeleteGone  bool // mirror: delete the profiles of rows that are gone
 	NoResync    bool // resync: forbid
+	// SkipUnchanged skips a run when the warehouse can tell that the table is as
+	// the last complete run has read it.
+	SkipUnchanged bool
 	// Parallel is how many slices of an event sync one process works on at a
 	// time; 0 is one. Those of profiles, and of events that link devices to
 	// users, go one after the other whatever it says.

@@ -39,8 +39,26 @@ func (w *work) bound(ctx context.Context, from *string) (to *string, writer stri
 	} else {
 		writer = "" // an integer is compared with no clock: nothing is held back
 	}
+	if w.source != "" { // the last row of all tells whether any is left for later
+		if to, err = warehouse.MaxCursor(ctx, w.Driver, w.sync.Source, f, from, nil); err != nil {
+			return nil, "", err
+		}
+		if w.settled = notAfter(f.Kind, to, upto); w.settled {
+			return to, writer, nil
+		}
+	}
 	to, err = warehouse.MaxCursor(ctx, w.Driver, w.sync.Source, f, from, upto)
 	return to, writer, err
+}
+
+// notAfter reports whether a cursor is at most a limit; nil is no row, or no limit.
+func notAfter(kind warehouse.Kind, at, limit *string) bool {
+	if at == nil || limit == nil {
+		return true
+	}
+	a, err1 := warehouse.ParseCursor(kind, *at)
+	b, err2 := warehouse.ParseCursor(kind, *limit)
+	return err1 == nil && err2 == nil && !b.Before(a)
 }
 
 // nextWindow is the window of a new incremental run: nil when there is no row to read.

@@ -141,6 +141,49 @@ func TestBound(t *testing.T) {
 	}
 }
 
+// A window is settled when it ends with the last row of all.
+func TestSettledWindow(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	micros := func(at time.Time) int64 { return at.UnixMicro() }
+	for name, tt := range map[string]struct {
+		all, within any // the greatest cursor, and that up to the limit
+		want        string
+		settled     bool
+	}{
+		"no rows":             {want: "", settled: true},
+		"the last row is old": {all: micros(now.Add(-time.Hour)), within: "not asked for", want: "2026-11-22T11:00:00Z", settled: true},
+		"at the limit":        {all: micros(now.Add(-30 * time.Second)), within: "not asked for", want: "2026-11-22T11:59:30Z", settled: true},
+		"too young a row":     {all: micros(now), within: micros(now.Add(-time.Hour)), want: "2026-11-22T11:00:00Z"},
+		"only too young rows": {all: micros(now.Add(time.Hour)), within: nil, want: ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := at(warehouse.TimestampTZ, Cursor{Settle: 30 * time.Second}, checkpoint.Target{}, warehouse.Clock{Now: now}, func(args []warehouse.Arg) any {
+				if len(args) == 0 {
+					return tt.all
+				}
+				return tt.within
+			})
+			w.source = "known"
+			to, _, err := w.bound(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			if to != nil {
+				got = *to
+			}
+			if got != tt.want {
+				t.Errorf("bound() = %q, want %q", got, tt.want)
+			}
+			if w.settled != tt.settled || (w.readToTheEnd(nil) != "") != tt.settled {
+				t.Errorf("settled = %t, want %t", w.settled, tt.settled)
+			}
+		})
+	}
+}
+
 func TestStartOf(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -169,7 +169,8 @@ func (w *work) begin(ctx context.Context, kind string, window *checkpoint.Window
 	}
 	if empty {
 		w.report.RunID = run.ID
-		return w.lease.Finish(ctx, run, checkpoint.Outcome{Status: checkpoint.Succeeded, Columns: w.schema.Names(), MarkAfter: w.markText()})
+		return w.lease.Finish(ctx, run, checkpoint.Outcome{Status: checkpoint.Succeeded, Columns: w.schema.Names(), MarkAfter: w.markText(),
+			Source: w.readToTheEnd(nil)})
 	}
 	return w.execute(ctx, run)
 }

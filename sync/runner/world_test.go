@@ -44,6 +44,8 @@ type world struct {
 	sync  runner.Sync
 	rows  int // of a batch
 	stop  chan struct{}
+	// wrap, if set, gives the warehouse abilities that it has not.
+	wrap func(warehouse.Driver) warehouse.Driver
 
 	// send, if set, decides the fate of a request instead of storing it all; it
 	// returns false to leave that to the world.
@@ -175,11 +177,15 @@ func (w *world) answer(query string, args []warehouse.Arg) (warehouse.Rows, erro
 }
 
 func (w *world) driver() warehouse.Driver {
-	return &warehousetest.Memory{
+	d := warehouse.Driver(&warehousetest.Memory{
 		Answer: w.answer, Time: warehouse.Clock{Now: time.Now()},
 		SQL: &warehouse.Dialect{Name: "sqlite", Quote: strconv.Quote, QuoteTable: strconv.Quote, Ordered: true,
 			Bind: func(n int, f warehouse.Field) string { return fmt.Sprintf("CAST(?%d AS %s)", n, f.Type) }},
+	})
+	if w.wrap != nil {
+		d = w.wrap(d)
 	}
+	return d
 }
 
 // run does one run and checks what holds for every run.

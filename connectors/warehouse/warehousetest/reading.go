@@ -2,6 +2,7 @@ package warehousetest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -291,6 +292,21 @@ func (c *cursorTable) unordered(t *testing.T) {
 	spec.After = &warehouse.Position{Cursor: &c.values[0], Keys: []*string{nil, nil}}
 	if _, err := warehouse.NewReader(c.Driver, c.schema, spec); err == nil {
 		t.Error("a position is accepted where rows have no order")
+	}
+	spec = c.spec()
+	spec.InOrder = true
+	sorted := c.read(t, c.schema, spec)
+	at := c.schema.Index(spec.Cursor)
+	kind := c.schema.Fields[at].Kind
+	for i := 1; i < len(sorted.rows); i++ {
+		before, err1 := warehouse.ParseCursor(kind, sorted.rows[i-1][at])
+		after, err2 := warehouse.ParseCursor(kind, sorted.rows[i][at])
+		if err := errors.Join(err1, err2); err != nil || after.Before(before) {
+			t.Errorf("in order, row %d has the cursor %s and the next %s (%v)", i-1, sorted.rows[i-1][at], sorted.rows[i][at], err)
+		}
+	}
+	if len(sorted.rows) != len(got.rows) || sorted.last != nil {
+		t.Errorf("in order there are %d rows and position %s, want %d rows and none", len(sorted.rows), place(sorted.last), len(got.rows))
 	}
 }
 

@@ -58,7 +58,7 @@ CREATE TABLE runs (
   finished_at BIGINT,
   mark_before TEXT,
   mark_after  TEXT,
-  error       TEXT,
+  error       TEXT, usage TEXT, reason TEXT,
   UNIQUE (target_id, seq)
 );
 CREATE TABLE schema_migrations (version BIGINT NOT NULL PRIMARY KEY, applied_at BIGINT NOT NULL);
@@ -98,7 +98,7 @@ CREATE TABLE targets (
   turn_until  BIGINT   NOT NULL DEFAULT 0, -- an incremental run wants its turn until then
   ledger_from BIGINT,
   ledger_seq  BIGINT   NOT NULL DEFAULT 0, -- of the newest ledger segment, never given twice
-  updated_at  BIGINT   NOT NULL,
+  updated_at  BIGINT   NOT NULL, source TEXT,
   UNIQUE (sync, project),
   CHECK ((mark IS NULL) = (mark_kind IS NULL))
 );
