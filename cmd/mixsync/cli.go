@@ -91,7 +91,7 @@ Start with:  mixsync check      does the configuration fit the warehouse?
 	f.StringVar(&a.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.BoolVar(&a.noProgress, "no-progress", false, "no progress on stderr")
 	root.AddCommand(
-		a.runCommand(), a.serveCommand(), a.checkCommand(), a.previewCommand(), a.statusCommand(), a.rejectsCommand(),
+		a.runCommand(), a.planCommand(), a.serveCommand(), a.checkCommand(), a.previewCommand(), a.statusCommand(), a.rejectsCommand(),
 		a.stateCommand(), a.schemaCommand(), a.emulatorCommand(), a.demoCommand(), a.versionCommand(),
 	)
 	root.InitDefaultHelpCmd()

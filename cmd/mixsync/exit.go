@@ -18,6 +18,7 @@ const (
 	exitUnreachable = 3
 	exitHeld        = 4
 	exitRejects     = 5
+	exitSomething   = 10 // plan --detailed-exitcode: there is something to send
 	exitInterrupt   = 130
 	exitTerminated  = 143
 )

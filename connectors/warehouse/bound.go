@@ -42,25 +42,56 @@ func extreme(ctx context.Context, d Driver, src Source, f Field, which string, f
 	return bound, err
 }
 
-// Count counts the rows whose cursor is at least from and at most to, up to most.
-func Count(ctx context.Context, d Driver, src Source, f Field, from, to *string, most int) (int, error) {
-	if err := checkCursor(f); err != nil {
-		return 0, err
-	}
+// Range bounds rows by their cursor, in cursor text; nil is no bound.
+type Range struct {
+	From   *string // inclusive
+	To     *string // inclusive
+	Before *string // exclusive
+}
+
+// Count counts the rows of a source: those whose cursor is within a range, all of
+// them where cursor is nil. It stops at most, unless that is 0.
+func Count(ctx context.Context, d Driver, src Source, cursor *Field, r Range, most int) (int64, error) {
 	q := query{dialect: d.Dialect()}
-	q.write("SELECT count(*) AS n\nFROM (SELECT 1 AS one\nFROM ", src.from(q.dialect))
-	q.within(f, from, to)
-	q.write("\nLIMIT ", strconv.Itoa(most), ") AS part")
-	n := 0
-	err := firstRow(ctx, d, &q, func(b *Batch) error {
-		c := &b.Cols[0]
-		if c.Kind != Int {
-			return Errorf(ClassQuery, "", "a count is %s, expected %s", c.Kind, Int)
+	q.write("SELECT count(*) AS n\nFROM ")
+	if most > 0 {
+		q.write("(SELECT 1 AS one\nFROM ")
+	}
+	q.write(src.from(q.dialect))
+	if cursor != nil {
+		if err := checkCursor(*cursor); err != nil {
+			return 0, err
 		}
-		n = int(c.Int[0])
+		q.within(*cursor, r.From, r.To)
+		if r.Before != nil {
+			q.and(q.dialect.Quote(cursor.Name), " < ", q.bind(*cursor, *r.Before))
+		}
+	}
+	if most > 0 {
+		q.write("\nLIMIT ", strconv.Itoa(most), ") AS part")
+	}
+	n := int64(0)
+	err := firstRow(ctx, d, &q, func(b *Batch) error {
+		var ok bool
+		if n, ok = wholeNumber(&b.Cols[0]); !ok {
+			return Errorf(ClassQuery, "", "a count is %s, expected %s", b.Cols[0].Kind, Int)
+		}
 		return nil
 	})
 	return n, err
+}
+
+// wholeNumber is the first value of a column of integers, or of decimals: not
+// every warehouse counts in a type that is an integer by its name.
+func wholeNumber(c *Column) (int64, bool) {
+	switch c.Kind {
+	case Int:
+		return c.Int[0], true
+	case Decimal:
+		n, err := strconv.ParseInt(string(c.Text(0)), 10, 64)
+		return n, err == nil
+	}
+	return 0, false
 }
 
 // within adds the conditions that a cursor lies between two of its values.

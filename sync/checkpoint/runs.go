@@ -73,6 +73,12 @@ func (s *Store) Recent(ctx context.Context, n int) (map[int64][]*Run, error) {
 	return all, s.fail("load runs", err)
 }
 
+// LeftOver returns the newest unfinished run of a kind, nil if there is none. It
+// may be at work.
+func (s *Store) LeftOver(ctx context.Context, targetID int64, kind string) (*Run, error) {
+	return s.oneRun(ctx, `WHERE r.target_id = ? AND r.kind = ? AND r.status IN `+unfinished+` ORDER BY r.seq DESC LIMIT 1`, targetID, kind)
+}
+
 // HasUnfinished reports whether a target has a run whose window is not finished,
 // other than of a range.
 func (s *Store) HasUnfinished(ctx context.Context, targetID int64) (bool, error) {
@@ -98,8 +104,7 @@ func (s *Store) Run(ctx context.Context, id string) (*Run, error) {
 // Unfinished returns the newest run of a kind whose window is not finished, nil
 // if there is none. One that is running is a dead process's.
 func (l *Lease) Unfinished(ctx context.Context, kind string) (*Run, error) {
-	return l.s.oneRun(ctx, `WHERE r.target_id = ? AND r.kind = ? AND r.status IN `+unfinished+` ORDER BY r.seq DESC LIMIT 1`,
-		l.target.ID, kind)
+	return l.s.LeftOver(ctx, l.target.ID, kind)
 }
 
 func (s *Store) oneRun(ctx context.Context, where string, args ...any) (*Run, error) {

@@ -134,6 +134,7 @@ type work struct {
 	// there was: none was too young to be read.
 	source  string
 	settled bool
+	rescans bool // each slice scans what the whole window does
 	// yielded says that we have given way to an incremental run, and go on after it.
 	yielded bool
 	tallied map[string]progress // what the report has of each run

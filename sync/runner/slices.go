@@ -52,16 +52,16 @@ func (w *work) cut(ctx context.Context, kind string, window *checkpoint.Window) 
 		if again && asked == plan.Auto {
 			return whole, nil
 		}
-		if again {
+		if w.rescans = again; again {
 			w.note("the warehouse scans the same data for every one of the %d slices: partition the table by the cursor, or leave it to slice: auto, which reads it once", len(bounds)+1)
 		}
 	}
 	if len(bounds) > 0 && asked == plan.Auto {
-		rows, err := warehouse.Count(ctx, w.Driver, w.sync.Source, field, from, to, plan.AutoSlices*sliceRows)
+		rows, err := warehouse.Count(ctx, w.Driver, w.sync.Source, &field, warehouse.Range{From: from, To: to}, plan.AutoSlices*sliceRows)
 		if err != nil {
 			return nil, err
 		}
-		if bounds, _, err = plan.Bounds(field.Kind, first, last, asked, w.sync.Spec.Location, rows/sliceRows); err != nil {
+		if bounds, _, err = plan.Bounds(field.Kind, first, last, asked, w.sync.Spec.Location, int(rows/sliceRows)); err != nil {
 			return nil, err
 		}
 	}

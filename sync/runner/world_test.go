@@ -147,7 +147,7 @@ func (w *world) exec(query string, args ...any) {
 // answer runs the reader's SQL.
 func (w *world) answer(query string, args []warehouse.Arg) (warehouse.Rows, error) {
 	schema := &warehouse.Schema{Fields: fields}
-	if strings.HasPrefix(query, "SELECT max(") || strings.HasPrefix(query, "SELECT min(") {
+	if strings.HasPrefix(query, "SELECT max(") || strings.HasPrefix(query, "SELECT min(") || strings.HasPrefix(query, "SELECT count(") {
 		schema = &warehouse.Schema{Fields: []warehouse.Field{{Name: "bound", Kind: warehouse.Int, Type: "INTEGER"}}}
 	}
 	bound := make([]any, len(args))

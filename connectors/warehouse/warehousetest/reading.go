@@ -130,10 +130,20 @@ func (c *cursorTable) least(t *testing.T) {
 	spec := c.spec()
 	spec.From, spec.To = &v[0], &v[1]
 	n := len(c.read(t, c.schema, spec).rows)
-	for most, want := range map[int]int{1: 1, n: n, n + 1: n} {
-		if got, err := warehouse.Count(t.Context(), c.Driver, c.src, f, spec.From, spec.To, most); err != nil || got != want {
+	within := warehouse.Range{From: spec.From, To: spec.To}
+	for most, want := range map[int]int{1: 1, n: n, n + 1: n, 0: n} {
+		if got, err := warehouse.Count(t.Context(), c.Driver, c.src, &f, within, most); err != nil || got != int64(want) {
 			t.Errorf("Count of %d rows up to %d = %d, %v", n, most, got, err)
 		}
+	}
+	spec.To, spec.Before = nil, &v[1]
+	n = len(c.read(t, c.schema, spec).rows)
+	if got, err := warehouse.Count(t.Context(), c.Driver, c.src, &f, warehouse.Range{From: &v[0], Before: &v[1]}, 0); err != nil || got != int64(n) {
+		t.Errorf("Count before the second value = %d, %v, want %d", got, err, n)
+	}
+	n = len(c.read(t, c.schema, warehouse.ReadSpec{Source: c.src}).rows)
+	if got, err := warehouse.Count(t.Context(), c.Driver, c.src, nil, warehouse.Range{}, 0); err != nil || got != int64(n) {
+		t.Errorf("Count of all rows = %d, %v, want %d", got, err, n)
 	}
 }
 
