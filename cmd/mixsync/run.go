@@ -97,6 +97,7 @@ func (a *app) run(ctx context.Context, o runOptions) error {
 	// What a run holds is buffers that go round, and it makes little garbage:
 	// collecting three times as often costs next to nothing and keeps the peak down.
 	debug.SetGCPercent(30)
+	forgetStartup()
 	file, err := a.load(false)
 	if err != nil {
 		return err

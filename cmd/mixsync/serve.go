@@ -66,6 +66,7 @@ saves, and exits with 0; a second one stops at once.`,
 
 func (a *app) serve(ctx context.Context, o serveOptions) (err error) {
 	debug.SetGCPercent(30) // as in run
+	forgetStartup()
 	token, err := a.token(o)
 	if err != nil {
 		return err

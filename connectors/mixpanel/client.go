@@ -130,6 +130,9 @@ func (c *Client) Send(ctx context.Context, p *Payload) Outcome {
 	} else {
 		x.parts = [3][]byte{openList, p.Body[:len(p.Body)-1], closeList}
 	}
+	if p.Packed != nil {
+		p.Packed()
+	}
 	a := c.do(ctx, s, &x)
 	o := c.judge(ctx, p.Endpoint, p.Len(), &a)
 	o.Status, o.Wire = a.status, x.sent()

@@ -9,7 +9,11 @@ type Payload struct {
 	Endpoint Endpoint
 	Body     []byte
 	Ends     []int // Ends[i] is the offset in Body just after record i's separator
-	base     int   // offset in the original Body of Body[0]: Ends are never rewritten
+	// Packed, if set, is called by Send when the body has been compressed, or needs
+	// no compressing: from then on it is the network that takes its time.
+	Packed func()
+
+	base int // offset in the original Body of Body[0]: Ends are never rewritten
 }
 
 // Len is the number of records.

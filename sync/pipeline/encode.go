@@ -34,6 +34,7 @@ type encoder struct {
 	laned   []*payload // by sender; nil where none is open
 	second  []*payload // the same for second records: a key goes once a request
 	scratch []byte
+	rec     Record // of the row at hand; here because Append would make a local one escape
 }
 
 func (e *encoder) batch(ctx context.Context, b *warehouse.Batch) error {
@@ -70,8 +71,9 @@ func (e *encoder) row(ctx context.Context, t *ticket, row int) error {
 		e.open = e.fresh(shared)
 	}
 	x, start := e.open, len(e.open.Body)
-	var rec Record
-	body, err := e.Encoder.Append(x.Body, row, &rec)
+	e.rec = Record{}
+	body, err := e.Encoder.Append(x.Body, row, &e.rec)
+	rec := e.rec
 	x.Body = body[:start]
 	switch {
 	case err != nil:
@@ -160,6 +162,14 @@ func (e *encoder) seal(ctx context.Context, slot **payload) error {
 	var err error
 	if x.weight, err = e.budget.Acquire(ctx, len(x.Body)); err != nil {
 		return err
+	}
+	// To encode is quicker than to compress: without this every sender would hold a
+	// payload in line for a processor.
+	select {
+	case e.raw <- struct{}{}:
+		x.raw = true
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 	to := e.any
 	if x.lane != shared {

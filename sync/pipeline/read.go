@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"runtime"
 
 	"github.com/mixsync/mixsync/connectors/mixpanel"
 	"github.com/mixsync/mixsync/connectors/warehouse"
@@ -18,6 +19,7 @@ type pass struct {
 	lanes  []chan *payload       // one each of the first senders, unbuffered
 	spare  chan *payload         // payload memory for reuse; what does not fit is left to the collector
 	budget *pace.Bytes           // bytes of sealed payloads
+	raw    chan struct{}         // one entry for each sealed payload that is not packed yet
 	quiet  chan struct{}         // closed when every sender has returned
 	end    error                 // why read ended; written before read is closed
 
@@ -32,16 +34,15 @@ func newPass(r *Run) *pass {
 		window: make(chan *ticket, window),
 		any:    make(chan *payload),
 		lanes:  make([]chan *payload, min(r.Senders, maxLanes)),
-		spare:  make(chan *payload, r.Senders),
+		spare:  make(chan *payload, r.Senders+1), // and the one in encode's hands
 		budget: pace.NewBytes(inFlightBytes),
+		raw:    make(chan struct{}, runtime.GOMAXPROCS(0)+1),
 		quiet:  make(chan struct{}),
-	}
-	for range batches {
-		p.free <- warehouse.NewBatch(r.Schema)
 	}
 	for i := range p.lanes {
 		p.lanes[i] = make(chan *payload)
 	}
+	r.Memory.lend(p)
 	return p
 }
 
@@ -64,6 +65,7 @@ func (p *pass) readLoop(ctx context.Context) error {
 		}
 		b.Reset()
 		if err := p.Source.Next(ctx, b); err != nil {
+			p.free <- b
 			return err
 		}
 		if p.Hooks.Read != nil {
@@ -93,9 +95,9 @@ func (p *pass) fresh(lane int) *payload {
 	default:
 		// As large as the largest so far: growing there step by step would cost
 		// more than filling it.
-		x = &payload{Payload: mixpanel.Payload{Endpoint: p.Endpoint, Body: make([]byte, 0, p.largest)}, keys: map[uint64]struct{}{}}
+		x = &payload{Payload: mixpanel.Payload{Body: make([]byte, 0, p.largest)}, keys: map[uint64]struct{}{}}
 	}
-	x.lane = lane
+	x.Endpoint, x.lane = p.Endpoint, lane
 	return x
 }
 

@@ -57,7 +57,8 @@ type Note interface {
 	Refuse(row int, record []byte, why mixpanel.Refusal)
 }
 
-// Sink makes one attempt to deliver a payload. *mixpanel.Client is one.
+// Sink makes one attempt to deliver a payload, and calls its Packed once what
+// is left is the network's. *mixpanel.Client is one.
 type Sink interface {
 	Send(ctx context.Context, p *mixpanel.Payload) mixpanel.Outcome
 }
@@ -103,6 +104,7 @@ type Run struct {
 	Senders  int             // goroutines that send, 1 and up
 	Every    time.Duration   // how often progress is saved; zero: once a second
 	Hooks    Hooks
+	Memory   *Memory // of the pass before; nil: none
 	// Judge, if set, is asked between the parts of a batch that was refused
 	// whole: its error ends the run. Finding the culprits of a batch that is
 	// wrong throughout would take as many requests as it has records.
@@ -142,6 +144,9 @@ func (r *Run) Do(ctx context.Context) error {
 	if r.Every == 0 {
 		r.Every = time.Second
 	}
+	if r.Memory == nil {
+		r.Memory = &Memory{}
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
@@ -172,6 +177,7 @@ func (r *Run) Do(ctx context.Context) error {
 	// commit runs on the caller's goroutine: it ends last, after every sender.
 	err := p.commitLoop(ctx, cancel)
 	loops.Wait()
+	r.Memory.reclaim(p)
 	switch {
 	case err != nil: // nothing runs on without memory: this outranks its consequences
 		return err

@@ -35,11 +35,20 @@ func (p *pass) sendLoop(ctx context.Context, i int) error {
 		if err := p.deliver(ctx, x, 0, x.Len()); err != nil {
 			return err // the ticket is never released: commit stops before it
 		}
+		p.packed(x)
 		x.ticket.release()
 		p.budget.Release(x.weight)
 		p.recycle(x)
 	}
 	return nil
+}
+
+// packed makes room for another payload to be compressed.
+func (p *pass) packed(x *payload) {
+	if x.raw {
+		x.raw = false
+		<-p.raw
+	}
 }
 
 // ErrUnclear says that Mixpanel's answers to a payload do not add up, twice.
@@ -48,6 +57,7 @@ var ErrUnclear = errors.New("the counts in mixpanel's answer do not add up, also
 // deliver brings records [i, j) of x to a known fate: stored, or refused and noted.
 func (p *pass) deliver(ctx context.Context, x *payload, i, j int) error {
 	part := x.Slice(i, j)
+	part.Packed = func() { p.packed(x) }
 	begun, unclear := time.Now(), 0
 	for attempt := 1; ; attempt++ {
 		o, err := p.attempt(ctx, part)

@@ -45,6 +45,7 @@ type payload struct {
 	keys   map[uint64]struct{} // lanes in this payload: a key goes once a request
 	weight int64               // of the in-flight budget, once sealed
 	lane   int                 // the sender it must go to; shared for any
+	raw    bool                // it is counted in the pass's raw; its sender's alone
 }
 
 // recordOf says which row of which batch a record came from.

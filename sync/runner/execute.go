@@ -19,9 +19,10 @@ type attempt struct {
 	encoder *encoder
 	journal *journal
 	meter   *meter
+	memory  *pipeline.Memory
 }
 
-func (w *work) attempt(ctx context.Context, run *checkpoint.Run, s *checkpoint.Slice, own *mapping.Plan) (*attempt, error) {
+func (w *work) attempt(ctx context.Context, run *checkpoint.Run, s *checkpoint.Slice, own *tools) (*attempt, error) {
 	if s.Position == nil { // from its start, whatever was counted before
 		s.Counts, s.Judged = checkpoint.Counts{}, checkpoint.Tally{}
 	}
@@ -29,12 +30,12 @@ func (w *work) attempt(ctx context.Context, run *checkpoint.Run, s *checkpoint.S
 	m := &meter{live: w.live}
 	j := newJudge(w.sync, s, w.opts.AcceptMappingChange || w.opts.DryRun)
 	e := &encoder{
-		plan: own, sync: w.sync, target: w.target, run: run, memory: w.Store, judge: j, cursor: w.cursor,
+		plan: own.plan, sync: w.sync, target: w.target, run: run, memory: w.Store, judge: j, cursor: w.cursor,
 		zone: math.MaxInt64, high: math.MinInt64, skip: run.Kind == checkpoint.Incremental,
 		known: map[uint64]checkpoint.Entry{}, sent: map[uint64]uint64{}, overtaken: map[uint64]struct{}{}, free: free, unsaved: open, live: w.live, last: s.Position,
 		final: s.Last, furthest: warehouse.Cursor{Ticks: math.MinInt64},
 	}
-	a := &attempt{work: w, run: run, part: s, encoder: e, meter: m,
+	a := &attempt{work: w, run: run, part: s, encoder: e, meter: m, memory: &own.memory,
 		journal: &journal{lease: w.lease, run: run, part: s, base: s.Counts, judge: j, meter: m, free: free, unsaved: open, kind: w.kind(), floor: s.Floor, held: s.Held}}
 	if w.opts.passing() {
 		a.journal.lease = nil
@@ -139,9 +140,9 @@ func (a *attempt) doKeys(ctx context.Context) error {
 func (a *attempt) pipe(ctx context.Context, source pipeline.Source, schema *warehouse.Schema, e pipeline.Encoder, j pipeline.Journal) error {
 	run := &pipeline.Run{
 		Source: source, Schema: schema, Encoder: e, Journal: j, Pacer: a.Pacer, Senders: a.senders(), Stop: a.stop,
-		Endpoint: endpoint(a.sync.Spec.Type),
-		Judge:    func() error { return a.encoder.judge.verdict(false) },
-		Hooks:    pipeline.Hooks{Read: a.live.read, Attempt: a.meter.attempt, Saved: a.live.saved},
+		Endpoint: endpoint(a.sync.Spec.Type), Memory: a.memory,
+		Judge: func() error { return a.encoder.judge.verdict(false) },
+		Hooks: pipeline.Hooks{Read: a.live.read, Attempt: a.meter.attempt, Saved: a.live.saved},
 	}
 	if a.Backfill != nil && a.run.Kind != checkpoint.Incremental {
 		run.Pacer = a.Backfill

@@ -143,7 +143,7 @@ func (w *work) behind(kind warehouse.Kind) *warehouse.Cursor {
 func (w *work) execute(ctx context.Context, run *checkpoint.Run) error {
 	w.report.RunID, run.CursorKind = run.ID, w.kind()
 	if w.opts.passing() {
-		return w.slice(ctx, run, &checkpoint.Slice{RunID: run.ID, N: 1, Total: 1, Last: true, Window: run.Window}, w.plan)
+		return w.slice(ctx, run, &checkpoint.Slice{RunID: run.ID, N: 1, Total: 1, Last: true, Window: run.Window}, &tools{plan: w.plan})
 	}
 	if err := w.lease.Share(ctx, run); err != nil {
 		return err
@@ -241,11 +241,18 @@ func (w *work) workers(ctx context.Context, run *checkpoint.Run) error {
 	return first
 }
 
+// tools are what a worker takes from slice to slice: one encoder at a time uses a
+// plan, one pass a memory.
+type tools struct {
+	plan   *mapping.Plan
+	memory pipeline.Memory
+}
+
 func (w *work) worker(ctx context.Context, run *checkpoint.Run, i int) error {
-	own := w.plan
-	if i > 0 { // a plan is used by one encoder at a time
+	own := &tools{plan: w.plan}
+	if i > 0 {
 		var err error
-		if own, err = w.another(); err != nil {
+		if own.plan, err = w.another(); err != nil {
 			return err
 		}
 	}
@@ -278,7 +285,7 @@ func (w *work) worker(ctx context.Context, run *checkpoint.Run, i int) error {
 
 // slice works on one slice. A fault of its own is filed with it, and the others
 // go on; any other error ends the work of this process.
-func (w *work) slice(ctx context.Context, run *checkpoint.Run, s *checkpoint.Slice, own *mapping.Plan) error {
+func (w *work) slice(ctx context.Context, run *checkpoint.Run, s *checkpoint.Slice, own *tools) error {
 	a, err := w.attempt(ctx, run, s, own)
 	if err == nil {
 		err = a.do(ctx)
