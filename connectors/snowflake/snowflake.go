@@ -3,7 +3,6 @@ package snowflake
 import (
 	"context"
 	"io"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -140,5 +139,3 @@ func quote(name string) string {
 func quoteText(text string) string {
 	return "'" + strings.ReplaceAll(strings.ReplaceAll(text, `\`, `\\`), "'", "''") + "'"
 }
-
-var _ http.RoundTripper = (*transport)(nil)

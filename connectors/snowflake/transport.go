@@ -19,6 +19,8 @@ const farewellTimeout = 5 * time.Second
 // transport carries the requests of one Driver, whose connections end with it.
 type transport struct{ base *http.Transport }
 
+var _ http.RoundTripper = (*transport)(nil)
+
 func newTransport() *transport {
 	dialer := &net.Dialer{
 		Timeout: 30 * time.Second,

@@ -114,6 +114,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /queries/v1/abort-request", s.abortRequest)
 	mux.HandleFunc("GET /queries/{id}/result", s.resultRequest)
 	mux.HandleFunc("GET /chunks/{id}/{n}", s.chunkRequest)
+	mux.HandleFunc("POST /exec", s.execRequest)
 	return mux
 }
 
