@@ -90,13 +90,13 @@ func (c *chunks) take() (part, error) {
 func (c *chunks) ahead() {
 	expected := int64(0)
 	for i := c.next; i < c.started; i++ {
-		expected += c.batches[i].NumRows() * c.perRow
+		expected += c.expect(i)
 	}
 	for c.started < len(c.batches) && c.started-c.next < maxAhead {
 		if c.perRow == 0 && c.started > c.next {
 			return // nobody knows yet how large they are
 		}
-		size := c.batches[c.started].NumRows() * c.perRow
+		size := c.expect(c.started)
 		if c.memory.held()+expected+size > max(aheadBytes, 2*size) {
 			return
 		}
@@ -104,6 +104,9 @@ func (c *chunks) ahead() {
 		c.start()
 	}
 }
+
+// expect estimates the size of chunk i; 0 where the server does not tell its rows.
+func (c *chunks) expect(i int) int64 { return max(0, c.batches[i].NumRows()) * c.perRow }
 
 func (c *chunks) start() {
 	i, done := c.started, make(chan delivery, 1)

@@ -152,9 +152,9 @@ func TestLogin(t *testing.T) {
 				return
 			}
 			wantError(t, err, test.class, test.text, test.hint)
-			for _, secret := range []string{"wr0ng-value", "t0ken-value", "sesame", "BEGIN"} {
+			for _, secret := range []string{"wr0ng-value", "t0ken-value", "sesame", strings.Split(other, "\n")[1]} {
 				var e *warehouse.Error
-				if errors.As(err, &e) && (strings.Contains(e.Error(), secret) || strings.Contains(strings.ReplaceAll(e.Hint, "-----BEGIN", ""), secret)) {
+				if errors.As(err, &e) && strings.Contains(e.Error()+e.Hint, secret) {
 					t.Errorf("the error holds a secret: %v", err)
 				}
 			}

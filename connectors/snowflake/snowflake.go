@@ -3,6 +3,7 @@ package snowflake
 import (
 	"context"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -63,8 +64,14 @@ var (
 	_ warehouse.ChangeTeller = (*Driver)(nil)
 )
 
-// silence turns the vendor's logger off: it writes to standard error by itself.
+// silence turns the vendor's logger off, which writes to standard error by itself,
+// and keeps its driver from asking the clouds' metadata servers where it runs: that
+// delays the first login, and a worker calls nobody whom it was not told to call.
 var silence = sync.OnceFunc(func() {
+	const detection = "SNOWFLAKE_DISABLE_PLATFORM_DETECTION"
+	if _, set := os.LookupEnv(detection); !set {
+		_ = os.Setenv(detection, "true") // a valid name
+	}
 	logger := sf.GetLogger()
 	logger.SetOutput(io.Discard)
 	_ = logger.SetLogLevel("off") // the one level that cannot be refused
