@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -319,6 +320,47 @@ func TestBinds(t *testing.T) {
 	} {
 		_, err := query(t, d, "SELECT 1 AS one WHERE 1 = ?", bad)
 		wantError(t, err, warehouse.ClassConfig, bad.Text, "")
+	}
+}
+
+// A cursor of each type is bounded in its own; those of a TIMESTAMP_TZ compare as
+// instants, whatever their offset.
+func TestCursors(t *testing.T) {
+	t.Parallel()
+	server := snowflaketest.Start(t, snowflaketest.Options{})
+	d := open(t, server, nil)
+	for typ, test := range map[string]struct {
+		values []string // expressions, ascending
+		to     string   // between the last two
+		want   string   // the last but one
+	}{
+		"TIMESTAMP_NTZ": {[]string{"'2026-01-31 10:00:00'", "'2026-01-31 12:00:00.000001'", "'2026-01-31 12:00:01'"}, "2026-01-31T12:00:00.5", "2026-01-31T12:00:00.000001"},
+		"TIMESTAMP_LTZ": {[]string{"'2026-01-31T10:00:00Z'", "'2026-01-31T14:00:00+02:00'", "'2026-01-31T12:00:01Z'"}, "2026-01-31T12:00:00.5Z", "2026-01-31T12:00:00Z"},
+		"TIMESTAMP_TZ": {[]string{"TO_TIMESTAMP_TZ('2026-01-31T16:00:00+06:00')", "TO_TIMESTAMP_TZ('2026-01-31T04:00:00.000000001-08:00')", "TO_TIMESTAMP_TZ('2026-01-31T13:00:01+01:00')"},
+			"2026-01-31T12:00:00.5Z", "2026-01-31T12:00:00.000000001Z"},
+		"DATE":         {[]string{"'1969-12-31'", "'2026-01-31'", "'2026-02-02'"}, "2026-02-01", "2026-01-31"},
+		"NUMBER(38,0)": {[]string{"-1", "9007199254740993", "9223372036854775807"}, "9007199254740994", "9007199254740993"},
+	} {
+		t.Run(typ, func(t *testing.T) {
+			t.Parallel()
+			table := "cursor_" + strings.Trim(strings.ReplaceAll(typ, "(38,0)", ""), " ")
+			exec(t, server, fmt.Sprintf("CREATE TABLE %s (at %s); INSERT INTO %s VALUES (%s)", table, typ, table, strings.Join(test.values, "), (")))
+			src := warehouse.Source{Table: table}
+			schema, err := warehouse.Describe(t.Context(), d, src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := schema.Fields[0]
+			got, err := warehouse.MaxCursor(t.Context(), d, src, f, nil, &test.to)
+			if err != nil || got == nil || *got != test.want {
+				t.Fatalf("MaxCursor up to %s = %v, %v, want %s", test.to, got, err, test.want)
+			}
+			for _, to := range []string{test.to, *got} {
+				if n, err := warehouse.Count(t.Context(), d, src, &f, warehouse.Range{From: got, To: &to}, 10); err != nil || n != 1 {
+					t.Errorf("Count from %s to %s = %d, %v, want 1", *got, to, n, err)
+				}
+			}
+		})
 	}
 }
 

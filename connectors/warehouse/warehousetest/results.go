@@ -47,6 +47,35 @@ func (h *Harness) types(t *testing.T) {
 	}
 }
 
+// together reads every type in one result, between rows of NULLs.
+func (h *Harness) together(t *testing.T) {
+	if len(h.Types) == 0 {
+		return
+	}
+	sql := "SELECT n"
+	for i, ty := range h.Types {
+		sql += fmt.Sprintf(", CASE WHEN n = 2 THEN %s END AS v%d", ty.Literal, i)
+	}
+	values, nulls := 0, 0
+	for _, row := range h.query(t, sql+" FROM ("+h.Series(3)+") AS s") {
+		for i, ty := range h.Types {
+			want := "NULL"
+			if row[0] == "2" {
+				want = ty.Want
+				values++
+			} else {
+				nulls++
+			}
+			if row[1+i] != want {
+				t.Errorf("%s in row %s = %q, want %q", ty.Name, row[0], row[1+i], want)
+			}
+		}
+	}
+	if values != len(h.Types) || nulls != 2*values {
+		t.Errorf("%d values and %d NULLs, want %d and twice as many", values, nulls, len(h.Types))
+	}
+}
+
 func (h *Harness) describe(t *testing.T) {
 	src := h.Create(t, []Column{{Name: "id", Kind: warehouse.Int, NotNull: true}, {Name: "Odd \"name\"", Kind: warehouse.Text},
 		{Name: "at", Kind: warehouse.TimestampTZ}}, nil)
@@ -160,6 +189,7 @@ func (h *Harness) errors(t *testing.T) {
 		{"missing table", warehouse.Source{Table: "no_such_table"}},
 		{"missing table in a query", warehouse.Source{Query: "SELECT * FROM no_such_table"}},
 		{"missing column", warehouse.Source{Query: "SELECT no_such_column FROM " + h.Driver.Dialect().QuoteTable(src.Table)}},
+		{"no statement", warehouse.Source{Query: "SELEC 1"}},
 		{"two columns of one name", warehouse.Source{Query: "SELECT 1 AS a, 2 AS a"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
