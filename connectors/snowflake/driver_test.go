@@ -344,7 +344,7 @@ func TestCursors(t *testing.T) {
 		t.Run(typ, func(t *testing.T) {
 			t.Parallel()
 			table := "cursor_" + strings.Trim(strings.ReplaceAll(typ, "(38,0)", ""), " ")
-			exec(t, server, fmt.Sprintf("CREATE TABLE %s (at %s); INSERT INTO %s VALUES (%s)", table, typ, table, strings.Join(test.values, "), (")))
+			exec(t, server, fmt.Sprintf("CREATE TABLE %s (moved %s); INSERT INTO %s VALUES (%s)", table, typ, table, strings.Join(test.values, "), (")))
 			src := warehouse.Source{Table: table}
 			schema, err := warehouse.Describe(t.Context(), d, src)
 			if err != nil {
