@@ -129,7 +129,8 @@ func (c *chunks) close() {
 	c.onTheWay, c.next = nil, c.started
 }
 
-// load downloads and decodes chunk i.
+// load downloads and decodes chunk i. What fails here for good fails the run, but
+// is no lost connection: the query was answered, and the next run asks it again.
 func (c *chunks) load(i int) (part, error) {
 	for try := 1; ; try++ {
 		batch := c.batches[i] // a copy: the vendor's type holds on to a stream that broke
@@ -141,13 +142,13 @@ func (c *chunks) load(i int) (part, error) {
 		case c.ctx.Err() != nil:
 			return part{}, c.ctx.Err()
 		case errors.As(err, &refused):
-			return part{}, &warehouse.Error{Class: warehouse.ClassTransient, Hint: "the links to a result's chunks are good for some hours: cut the window by cursor.slice",
+			return part{}, &warehouse.Error{Class: warehouse.ClassQuery, Hint: "the links to a result's chunks are good for some hours: cut the window by cursor.slice",
 				Err: fmt.Errorf("chunk %d of %d of the result was refused: %w", i+1, len(c.batches), err)}
 		case gaveUp(err):
 			return part{}, &warehouse.Error{Class: warehouse.ClassQuery, Hint: "check that a firewall lets mixsync reach the storage that Snowflake keeps results in: SELECT SYSTEM$ALLOWLIST() lists it",
 				Err: fmt.Errorf("chunk %d of %d of the result cannot be downloaded: %w", i+1, len(c.batches), plain(err))}
 		case try == chunkTries:
-			return part{}, &warehouse.Error{Class: warehouse.ClassTransient,
+			return part{}, &warehouse.Error{Class: warehouse.ClassQuery, Hint: "run again; if it persists, check the network between mixsync and the storage that Snowflake keeps results in",
 				Err: fmt.Errorf("chunk %d of %d of the result broke off %d times: %w", i+1, len(c.batches), try, plain(err))}
 		}
 		pause := time.NewTimer(chunkPause)

@@ -58,10 +58,10 @@ func TestChunksThatFail(t *testing.T) {
 				t.Errorf("two downloads that were refused: %v", err)
 			}
 			server.BreakChunks(-1)
-			wantError(t, readSeries(t, d, 20_000), warehouse.ClassTransient, "broke off 3 times", "")
+			wantError(t, readSeries(t, d, 20_000), warehouse.ClassQuery, "broke off 3 times", "run again")
 			server.BreakChunks(0)
 			server.RefuseChunks(-1, 403)
-			wantError(t, readSeries(t, d, 20_000), warehouse.ClassTransient, "was refused", "cursor.slice")
+			wantError(t, readSeries(t, d, 20_000), warehouse.ClassQuery, "was refused", "cursor.slice")
 		})
 	}
 }

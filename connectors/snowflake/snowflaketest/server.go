@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -142,16 +141,10 @@ func (s *Server) User() string { return s.options.User }
 // Password is the user's.
 func (s *Server) Password() string { return s.options.Password }
 
-// Block is a warehouse's block for the YAML, each line indented by the prefix.
-func (s *Server) Block(indent string) string {
-	text := ""
-	for _, line := range [][2]string{
-		{"type", "snowflake"}, {"account", s.Account()}, {"user", s.User()}, {"password", s.Password()}, {"database", s.options.Database},
-		{"schema", s.options.Schema}, {"protocol", "http"}, {"host", s.Host()}, {"port", strconv.Itoa(s.Port())},
-	} {
-		text += fmt.Sprintf("%s%s: %s\n", indent, line[0], line[1])
-	}
-	return text
+// Block is a warehouse's block for the YAML, in one line.
+func (s *Server) Block() string {
+	return fmt.Sprintf("{type: snowflake, account: %q, user: %q, password: %q, database: %q, schema: %q, protocol: http, host: %s, port: %d}",
+		s.Account(), s.User(), s.Password(), s.options.Database, s.options.Schema, s.Host(), s.Port())
 }
 
 // Exec runs statements in the engine, as another program would write to the account.
