@@ -60,7 +60,7 @@ func TestAccount(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			t.Cleanup(func() { _, _ = db.Exec("DROP TABLE " + name) }) //nolint:errcheck // a table of a test that is left behind is replaced by the next
+			t.Cleanup(func() { _, _ = db.Exec("DROP TABLE " + name) }) // one that is left behind is replaced by the next
 			return warehouse.Source{Table: name}
 		},
 		Series: func(count int) string {

@@ -10,7 +10,7 @@ const (
 	// Buffers from this size on are used again: a result's chunks are much of a
 	// size, and without it each would be garbage of tens of megabytes.
 	recycledBytes = 64 << 10
-	maxFree       = 8 // buffers
+	maxFree       = 4 // buffers
 )
 
 // buffers is the memory of a result's records. It counts what is in use, and keeps

@@ -23,7 +23,7 @@ const (
 	// what is held and what is on its way stays within aheadBytes, or within twice
 	// the largest chunk where that is more. So the one that is read and the next.
 	maxAhead   = 4
-	aheadBytes = 32 << 20
+	aheadBytes = 16 << 20
 
 	// A download that breaks off is begun anew. (The vendor's driver repeats
 	// requests that are refused, but not those whose answer breaks off.)
