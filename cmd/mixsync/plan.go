@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -164,6 +165,26 @@ func (a *app) reportPlan(forecasts []*runner.Forecast, detailed bool) error {
 }
 
 func (a *app) printPlan(forecasts []*runner.Forecast, total planTotal) {
+	if slices.ContainsFunc(forecasts, func(f *runner.Forecast) bool { return f.Error == nil }) {
+		a.printForecasts(forecasts, total)
+	}
+	for _, f := range forecasts {
+		switch {
+		case f.Error != nil:
+			fmt.Fprintf(a.stderr, "%s → %s: ", f.Sync, f.Project)
+			a.printError(f.Error)
+		case f.Reason != "":
+			fmt.Fprintf(a.stderr, "%s → %s: nothing to do: %s\n", f.Sync, f.Project, f.Reason)
+		case f.Unfinished != "":
+			fmt.Fprintf(a.stderr, "%s → %s: the window of run %s would be finished first\n", f.Sync, f.Project, f.Unfinished)
+		}
+		for _, note := range f.Notes {
+			fmt.Fprintf(a.stderr, "%s → %s: %s\n", f.Sync, f.Project, note)
+		}
+	}
+}
+
+func (a *app) printForecasts(forecasts []*runner.Forecast, total planTotal) {
 	t := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "SYNC\tPROJECT\tFROM\tTO\tROWS\tSLICES\tRECORDS\tSCANS\tAT LEAST\tBILLED EVENTS\n")
 	for _, f := range forecasts {
@@ -185,20 +206,6 @@ func (a *app) printPlan(forecasts []*runner.Forecast, total planTotal) {
 			bytesText(total.BytesToScan), short(time.Duration(total.Seconds*float64(time.Second))), thousands(total.BilledEvents))
 	}
 	t.Flush()
-	for _, f := range forecasts {
-		switch {
-		case f.Error != nil:
-			fmt.Fprintf(a.stderr, "%s → %s: ", f.Sync, f.Project)
-			a.printError(f.Error)
-		case f.Reason != "":
-			fmt.Fprintf(a.stderr, "%s → %s: nothing to do: %s\n", f.Sync, f.Project, f.Reason)
-		case f.Unfinished != "":
-			fmt.Fprintf(a.stderr, "%s → %s: the window of run %s would be finished first\n", f.Sync, f.Project, f.Unfinished)
-		}
-		for _, note := range f.Notes {
-			fmt.Fprintf(a.stderr, "%s → %s: %s\n", f.Sync, f.Project, note)
-		}
-	}
 }
 
 // bytesText writes a number of bytes for people; a dash where it is not known.

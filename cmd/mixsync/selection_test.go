@@ -32,6 +32,8 @@ func TestDueAt(t *testing.T) {
 		{"never ran", nil, true},
 		{"ran since the last quarter", []*checkpoint.Run{run(good, 5*time.Minute)}, false},
 		{"filed rejects since", []*checkpoint.Run{run(partial, 5*time.Minute)}, false},
+		{"was not needed", []*checkpoint.Run{run(checkpoint.Skipped, 5*time.Minute), run(good, time.Hour)}, false},
+		{"was not needed before the last quarter", []*checkpoint.Run{run(checkpoint.Skipped, 8*time.Minute), run(good, time.Hour)}, true},
 		{"ran before the last quarter", []*checkpoint.Run{run(good, 8*time.Minute)}, true},
 		{"a resync is a run", []*checkpoint.Run{ofKind(checkpoint.Resync, run(good, 5*time.Minute)), run(good, time.Hour)}, false},
 		{"a range is none", []*checkpoint.Run{ofKind(checkpoint.Range, run(good, 5*time.Minute)), run(good, time.Hour)}, true},

@@ -87,9 +87,30 @@ func (r *Reader) bounds(q *query) {
 
 func (r *Reader) filters(q *query) {
 	for _, where := range r.where {
-		f := r.schema.Fields[where.column]
-		q.and(q.dialect.Quote(f.Name), " = ", q.bind(f, where.text))
+		q.and()
+		r.equals(q, where)
 	}
+	for i, set := range r.anyOf {
+		if i == 0 {
+			q.and("(")
+		} else {
+			q.write("\n  OR ")
+		}
+		for k, where := range set {
+			if k > 0 {
+				q.write(" AND ")
+			}
+			r.equals(q, where)
+		}
+		if i == len(r.anyOf)-1 {
+			q.write(")")
+		}
+	}
+}
+
+func (r *Reader) equals(q *query, where filter) {
+	f := r.schema.Fields[where.column]
+	q.write(q.dialect.Quote(f.Name), " = ", q.bind(f, where.text))
 }
 
 // resume limits the read to the position and what follows it.

@@ -29,6 +29,9 @@ type ReadSpec struct {
 	Limit int
 	// Where are further conditions, column = value as text.
 	Where map[string]string
+	// AnyOf leaves the rows that fulfil one of these sets of conditions: the rows of
+	// certain keys, in one read of the source.
+	AnyOf []map[string]string
 }
 
 // A lost connection is tried again this many times in a row, in all about a
@@ -56,6 +59,7 @@ type Reader struct {
 	cursor int   // column, or -1
 	keys   []int // columns
 	where  []filter
+	anyOf  [][]filter
 	sorted []ordering
 	// places says that rows come in a total order, so that one has a Position.
 	places bool
@@ -102,12 +106,16 @@ func NewReader(d Driver, schema *Schema, spec ReadSpec) (*Reader, error) {
 		}
 		r.keys = append(r.keys, i)
 	}
-	for _, name := range slices.Sorted(maps.Keys(spec.Where)) {
-		i, err := r.column("filter", name)
+	var err error
+	if r.where, err = r.conditions(spec.Where); err != nil {
+		return nil, err
+	}
+	for _, set := range spec.AnyOf {
+		list, err := r.conditions(set)
 		if err != nil {
 			return nil, err
 		}
-		r.where = append(r.where, filter{i, spec.Where[name]})
+		r.anyOf = append(r.anyOf, list)
 	}
 	r.sorted = r.sortOrder()
 	r.places = len(r.keys) > 0 && d.Dialect().Ordered
@@ -117,6 +125,19 @@ func NewReader(d Driver, schema *Schema, spec ReadSpec) (*Reader, error) {
 		}
 	}
 	return r, nil
+}
+
+// conditions finds the columns of conditions, in the order of their names.
+func (r *Reader) conditions(set map[string]string) ([]filter, error) {
+	var list []filter
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		i, err := r.column("filter", name)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, filter{i, set[name]})
+	}
+	return list, nil
 }
 
 func (r *Reader) column(role, name string) (int, error) {

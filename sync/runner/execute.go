@@ -124,6 +124,7 @@ func (a *attempt) do(ctx context.Context) error {
 // doKeys takes the rows of certain keys to Mixpanel.
 func (a *attempt) doKeys(ctx context.Context) error {
 	source := &byKeys{driver: a.Driver, schema: a.schema, spec: a.readSpec(), keys: a.opts.Keys}
+	defer source.close()
 	a.live.open(a.run, a.part)
 	if a.Watch != nil {
 		a.Watch(a.live)

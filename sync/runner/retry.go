@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 
@@ -30,48 +29,78 @@ func (w *work) retry(ctx context.Context) error {
 	return w.begin(ctx, checkpoint.Range, &checkpoint.Window{})
 }
 
-// byKeys reads the rows of keys, one after the other, as they are now. They have
-// no order, and so no position.
+// keysAtOnce is how many rows are asked for by key in one statement. A warehouse
+// that scans a table for every statement scans it once for so many; and a statement
+// may only have so many arguments.
+const keysAtOnce = 200
+
+// byKeys reads the rows of keys as they are now. They have no order, and so no
+// position.
 type byKeys struct {
 	driver warehouse.Driver
 	schema *warehouse.Schema
 	spec   warehouse.ReadSpec
-	keys   []json.RawMessage // {"id":1}
+	keys   []json.RawMessage // {"id":1}, still to be asked for
 	gone   int               // keys without a row
+
+	reader  *warehouse.Reader // of the keys that were asked for last; nil: none
+	missing int               // of them
 }
 
 func (s *byKeys) Next(ctx context.Context, b *warehouse.Batch) error {
-	for len(s.keys) > 0 {
-		key := s.keys[0]
-		s.keys = s.keys[1:]
-		found, err := s.read(ctx, key, b)
-		if err != nil {
-			return fmt.Errorf("row %s: %w", key, err)
+	for {
+		if s.reader == nil {
+			if err := s.ask(); err != nil {
+				return err
+			}
+			if s.reader == nil {
+				return io.EOF
+			}
 		}
-		if found {
+		err := s.reader.Next(ctx, b)
+		if err == nil {
+			b.Position = nil
+			s.missing -= b.Len()
 			return nil
 		}
-		s.gone++
+		s.gone += max(0, s.missing) // rows that share a key hide one that is gone
+		s.close()
+		if err != io.EOF {
+			return err
+		}
 	}
-	return io.EOF
 }
 
-func (s *byKeys) read(ctx context.Context, key json.RawMessage, b *warehouse.Batch) (found bool, err error) {
+// ask makes a reader of the next keys; none are left when there is no reader.
+func (s *byKeys) ask() error {
 	spec := s.spec
-	if spec.Where, err = conditions(key); err != nil || spec.Where == nil {
-		return false, err
+	spec.InOrder = false
+	for len(s.keys) > 0 && len(spec.AnyOf) < keysAtOnce {
+		where, err := conditions(s.keys[0])
+		if err != nil {
+			return fmt.Errorf("row %s: %w", s.keys[0], err)
+		}
+		s.keys = s.keys[1:]
+		if where == nil {
+			s.gone++
+			continue
+		}
+		spec.AnyOf = append(spec.AnyOf, where)
 	}
-	r, err := warehouse.NewReader(s.driver, s.schema, spec)
-	if err != nil {
-		return false, err
+	if len(spec.AnyOf) == 0 {
+		return nil
 	}
-	defer r.Close()
-	err = r.Next(ctx, b)
-	b.Position = nil
-	if errors.Is(err, io.EOF) {
-		return false, nil
+	var err error
+	s.reader, err = warehouse.NewReader(s.driver, s.schema, spec)
+	s.missing = len(spec.AnyOf)
+	return err
+}
+
+func (s *byKeys) close() {
+	if s.reader != nil {
+		_ = s.reader.Close() // what was read has been read
+		s.reader = nil
 	}
-	return err == nil, err
 }
 
 // conditions are what a row of a key looks like; nil where a part of it is NULL,

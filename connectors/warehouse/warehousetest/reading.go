@@ -165,6 +165,10 @@ func (c *cursorTable) filters(t *testing.T) {
 	if got := c.read(t, c.schema, spec); len(got.rows) != len(c.values) {
 		t.Errorf("read %d rows where k1 = 2 and k2 = a, want %d", len(got.rows), len(c.values))
 	}
+	spec.AnyOf = []map[string]string{{"at": c.values[0]}, {"at": c.values[1], "k1": "2"}, {"at": c.values[2], "k1": "1"}} // k1 is 2 by the other conditions
+	if got := c.read(t, c.schema, spec); len(got.rows) != 2 {
+		t.Errorf("read %d rows of two values, want 2", len(got.rows))
+	}
 	spec = c.spec()
 	spec.Limit = 3
 	if got := c.read(t, c.schema, spec); len(got.rows) != 3 {
