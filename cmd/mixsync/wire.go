@@ -11,6 +11,7 @@ import (
 	"github.com/mixsync/mixsync/connectors/duckdb"
 	"github.com/mixsync/mixsync/connectors/mixpanel"
 	"github.com/mixsync/mixsync/connectors/postgres"
+	"github.com/mixsync/mixsync/connectors/snowflake"
 	"github.com/mixsync/mixsync/connectors/warehouse"
 	"github.com/mixsync/mixsync/sync/checkpoint"
 	"github.com/mixsync/mixsync/sync/pace"
@@ -27,6 +28,15 @@ var openers = map[string]opener{
 		return postgres.Open(ctx, postgres.Options{
 			DSN: w.Postgres.DSN.Reveal(), StatementTimeout: w.Postgres.StatementTimeout, ConnectTimeout: w.Postgres.ConnectTimeout,
 			ApplicationName: "mixsync",
+		})
+	},
+	configs.TypeSnowflake: func(ctx context.Context, w *configs.Warehouse) (warehouse.Driver, error) {
+		s := w.Snowflake
+		return snowflake.Open(ctx, snowflake.Options{
+			Account: s.Account, User: s.User, Authenticator: s.Authenticator, Password: s.Password.Reveal(), Token: s.Token.Reveal(),
+			PrivateKey: s.PrivateKey.Reveal(), PrivateKeyPassphrase: s.PrivateKeyPassphrase.Reveal(),
+			Role: s.Role, Warehouse: s.Warehouse, Database: s.Database, Schema: s.Schema, QueryTag: s.QueryTag,
+			Protocol: s.Protocol, Host: s.Host, Port: s.Port, StatementTimeout: s.StatementTimeout, ConnectTimeout: s.ConnectTimeout,
 		})
 	},
 	configs.TypeDuckDB: func(ctx context.Context, w *configs.Warehouse) (warehouse.Driver, error) {
@@ -102,7 +112,7 @@ func (w *wiring) driver(ctx context.Context, name string) (warehouse.Driver, err
 	block := w.file.Warehouses[name]
 	open := openers[block.Type]
 	if open == nil {
-		return nil, warehouse.Errorf(warehouse.ClassConfig, "use a warehouse of type postgres or duckdb; the others follow",
+		return nil, warehouse.Errorf(warehouse.ClassConfig, "use a warehouse of type postgres, snowflake or duckdb; the others follow",
 			"warehouse %q is of type %s, which this build of mixsync cannot read", name, block.Type)
 	}
 	driver, err := open(ctx, block)

@@ -85,6 +85,21 @@ func (s Source) String() string {
 // holds a dot is quoted as in SQL: app."odd.name".
 func SplitName(name string) []string {
 	var parts []string
+	for _, p := range SplitQuoted(name) {
+		parts = append(parts, p.Text)
+	}
+	return parts
+}
+
+// NamePart is a part of a qualified name, and whether it was written in quotes.
+type NamePart struct {
+	Text   string
+	Quoted bool
+}
+
+// SplitQuoted is SplitName for dialects that fold what stands without quotes.
+func SplitQuoted(name string) []NamePart {
+	var parts []NamePart
 	for rest := name; ; {
 		part, after, more := cutName(rest)
 		parts = append(parts, part)
@@ -96,7 +111,7 @@ func SplitName(name string) []string {
 }
 
 // cutName takes the first part off a qualified name.
-func cutName(name string) (part, rest string, more bool) {
+func cutName(name string) (part NamePart, rest string, more bool) {
 	if quoted, ok := strings.CutPrefix(name, `"`); ok {
 		for i := 0; i < len(quoted); i++ {
 			switch {
@@ -104,11 +119,12 @@ func cutName(name string) (part, rest string, more bool) {
 			case strings.HasPrefix(quoted[i+1:], `"`):
 				i++
 			case i+1 == len(quoted) || quoted[i+1] == '.':
-				part = strings.ReplaceAll(quoted[:i], `""`, `"`)
+				part = NamePart{strings.ReplaceAll(quoted[:i], `""`, `"`), true}
 				rest, more = strings.CutPrefix(quoted[i+1:], ".")
 				return part, rest, more
 			}
 		}
 	}
-	return strings.Cut(name, ".")
+	part.Text, rest, more = strings.Cut(name, ".")
+	return part, rest, more
 }

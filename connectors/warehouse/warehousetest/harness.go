@@ -60,6 +60,7 @@ type Type struct {
 // RunConformance runs the suite.
 func RunConformance(t *testing.T, h Harness) {
 	t.Run("types", h.types)
+	t.Run("types together", h.together)
 	t.Run("describe", h.describe)
 	t.Run("results", h.results)
 	t.Run("errors", h.errors)

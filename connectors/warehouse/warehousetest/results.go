@@ -47,6 +47,21 @@ func (h *Harness) types(t *testing.T) {
 	}
 }
 
+// together reads a value of every type in one row.
+func (h *Harness) together(t *testing.T) {
+	if len(h.Types) == 0 {
+		return
+	}
+	var list, want []string
+	for i, ty := range h.Types {
+		list = append(list, fmt.Sprintf("%s AS v%d", ty.Literal, i))
+		want = append(want, ty.Want)
+	}
+	if diff := cmp.Diff([][]string{want}, h.query(t, "SELECT "+strings.Join(list, ", "))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func (h *Harness) describe(t *testing.T) {
 	src := h.Create(t, []Column{{Name: "id", Kind: warehouse.Int, NotNull: true}, {Name: "Odd \"name\"", Kind: warehouse.Text},
 		{Name: "at", Kind: warehouse.TimestampTZ}}, nil)
@@ -160,6 +175,7 @@ func (h *Harness) errors(t *testing.T) {
 		{"missing table", warehouse.Source{Table: "no_such_table"}},
 		{"missing table in a query", warehouse.Source{Query: "SELECT * FROM no_such_table"}},
 		{"missing column", warehouse.Source{Query: "SELECT no_such_column FROM " + h.Driver.Dialect().QuoteTable(src.Table)}},
+		{"no statement", warehouse.Source{Query: "SELEC 1"}},
 		{"two columns of one name", warehouse.Source{Query: "SELECT 1 AS a, 2 AS a"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,0 +1,3 @@
+SELECT "ID", "REGION", "AT", "DAY", "PRICE", "Odd ""one"""
+FROM "MARTS"."FCT_USAGE"
+WHERE "AT" IS NOT NULL
