@@ -24,6 +24,8 @@ var imports = map[string][]string{
 	"mapping/identity":                   {"mapping/appendjson"},
 	"connectors/postgres":                {"connectors/warehouse", "mapping/appendjson"}, // lists and objects become JSON as they are read
 	"connectors/duckdb":                  {"connectors/warehouse", "mapping/appendjson"},
+	"connectors/bigquery":                {"connectors/warehouse", "connectors/internal/arrowbatch"},
+	"connectors/bigquery/bigquerytest":   {},
 	"connectors/internal/arrowbatch":     {"connectors/warehouse", "mapping/appendjson"},
 	"deploy":                             {},
 	"connectors/mixpanel/emulator":       {"connectors/mixpanel"},
@@ -43,7 +45,7 @@ var imports = map[string][]string{
 }
 
 // onlyTests may be imported by tests, and by the benchmark program.
-var onlyTests = []string{"connectors/warehouse/warehousetest", "connectors/postgres/postgrestest"}
+var onlyTests = []string{"connectors/warehouse/warehousetest", "connectors/postgres/postgrestest", "connectors/bigquery/bigquerytest"}
 
 // drivers may be named by cmd alone.
 var drivers = []string{"connectors/postgres", "connectors/snowflake", "connectors/bigquery", "connectors/duckdb"}
