@@ -2,11 +2,14 @@ package bigquery
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"strings"
 	"time"
 
 	"cloud.google.com/go/bigquery"
 	"github.com/google/uuid"
+	"google.golang.org/api/googleapi"
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
 )
@@ -45,7 +48,7 @@ func (d *Driver) Query(ctx context.Context, sql string, args ...warehouse.Arg) (
 	}
 	// The id is known before the answer is, so that no job is left running.
 	q.JobID = "mixsync_" + strings.ReplaceAll(uuid.NewString(), "-", "")
-	job, err := q.Run(ctx)
+	job, err := d.begin(ctx, q)
 	if err != nil {
 		if ctx.Err() != nil {
 			d.cancel(ctx, nil, q.JobID)
@@ -67,6 +70,17 @@ func (d *Driver) Query(ctx context.Context, sql string, args ...warehouse.Arg) (
 		return nil, d.failure(ctx, err)
 	}
 	return r, nil
+}
+
+// begin begins a job. Where the answer was lost and the client asked again, the job
+// is there already.
+func (d *Driver) begin(ctx context.Context, q *bigquery.Query) (*bigquery.Job, error) {
+	job, err := q.Run(ctx)
+	var api *googleapi.Error
+	if errors.As(err, &api) && api.Code == http.StatusConflict {
+		return d.client.JobFromIDLocation(ctx, q.JobID, d.options.Location)
+	}
+	return job, err
 }
 
 // cancel stops a job on the server, whose context has ended. A job that cannot be

@@ -68,6 +68,13 @@ func TestPartitionFilter(t *testing.T) {
 			if rows := readAll(t, d, schema, warehouse.ReadSpec{Source: src, Cursor: "at"}); len(rows) != 300 {
 				t.Errorf("read %d rows without bounds, want 300", len(rows))
 			}
+			query := warehouse.Source{Query: "SELECT id, `at` FROM my-project.app.events -- all of it", Cursor: "at"}
+			if schema, err = warehouse.Describe(t.Context(), d, query); err != nil {
+				t.Fatal(err)
+			}
+			if rows := readAll(t, d, schema, warehouse.ReadSpec{Source: query, Cursor: "at", From: top}); len(rows) != 10 || last(s).RowsRead != 10 {
+				t.Errorf("the query reads %d rows for %d, want 10 for 10", last(s).RowsRead, len(rows))
+			}
 			estimate, err := d.Estimate(t.Context(), "SELECT * FROM `app.events` WHERE `at` >= @p1", warehouse.Arg{Text: *top, Field: at})
 			if err != nil || estimate != 1000 {
 				t.Errorf("Estimate = %d, %v, want the bytes of one partition, 1000", estimate, err)

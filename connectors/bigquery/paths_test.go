@@ -24,17 +24,18 @@ func TestPaths(t *testing.T) {
 		sessions int  // that were had
 		ordered  bool // one stream
 	}{
-		"session":              {sessions: 1},
-		"session in order":     {sessions: 1, ordered: true},
-		"pages":                {rest: true},
-		"small":                {options: bigquery.Options{PageRows: 1_000_000}},
-		"session denied":       {prepare: func(s *bigquerytest.Server) { s.DenyStorage(true) }},
-		"streams break":        {sessions: 1, prepare: func(s *bigquerytest.Server) { s.BreakStreams(12, codes.Unavailable) }},
-		"streams end at once":  {sessions: 1, prepare: func(s *bigquerytest.Server) { s.BreakStreams(3, codes.Internal) }},
-		"slow chunks":          {sessions: 1, prepare: func(s *bigquerytest.Server) { s.DelayChunks(5 * time.Millisecond) }},
-		"pages break":          {rest: true, prepare: func(s *bigquerytest.Server) { s.FailCalls(2, 503, "backendError", "try again") }},
-		"the first call fails": {sessions: 1, prepare: func(s *bigquerytest.Server) { s.FailCalls(1, 503, "backendError", "try again") }},
-		"a quota is met":       {sessions: 1, prepare: func(s *bigquerytest.Server) { s.FailCalls(1, 403, "rateLimitExceeded", "Exceeded rate limits") }},
+		"session":                  {sessions: 1},
+		"session in order":         {sessions: 1, ordered: true},
+		"pages":                    {rest: true},
+		"small":                    {options: bigquery.Options{PageRows: 1_000_000}},
+		"session denied":           {prepare: func(s *bigquerytest.Server) { s.DenyStorage(true) }},
+		"streams break":            {sessions: 1, prepare: func(s *bigquerytest.Server) { s.BreakStreams(12, codes.Unavailable) }},
+		"streams end at once":      {sessions: 1, prepare: func(s *bigquerytest.Server) { s.BreakStreams(3, codes.Internal) }},
+		"slow chunks":              {sessions: 1, prepare: func(s *bigquerytest.Server) { s.DelayChunks(5 * time.Millisecond) }},
+		"pages break":              {rest: true, prepare: func(s *bigquerytest.Server) { s.FailCalls(2, 503, "backendError", "try again") }},
+		"the first call fails":     {sessions: 1, prepare: func(s *bigquerytest.Server) { s.FailCalls(1, 503, "backendError", "try again") }},
+		"the job's answer is lost": {sessions: 1, prepare: func(s *bigquerytest.Server) { s.LoseAnswers(1) }},
+		"a quota is met":           {sessions: 1, prepare: func(s *bigquerytest.Server) { s.FailCalls(1, 403, "rateLimitExceeded", "Exceeded rate limits") }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -29,7 +29,7 @@ func (d *Driver) refusal(reason string, code int, message string) error {
 		e.Class, e.Hint = warehouse.ClassCredentials, refusedHint
 	case "notFound":
 		e.Class, e.Hint = d.notFound(message)
-	case "invalidQuery", "invalid", "duplicate":
+	case "invalidQuery", "invalid":
 		e.Class, e.Hint = warehouse.ClassSchema, queryHint(message)
 		if strings.Contains(message, "partition elimination") {
 			e.Err = fmt.Errorf("%w: %w", warehouse.ErrNeedsFilter, e.Err)

@@ -16,6 +16,7 @@ type faults struct {
 	mu         sync.Mutex
 	rest       []refusal // of the next calls, one each
 	jobs       []refusal // of the next jobs, one each
+	lost       int       // answers of the next calls
 	denied     bool
 	breaks     int
 	breakCode  codes.Code
@@ -37,6 +38,13 @@ func (s *Server) FailCalls(n, status int, reason, message string) {
 	for range n {
 		s.faults.rest = append(s.faults.rest, refusal{status, reason, message})
 	}
+}
+
+// LoseAnswers does what the next n REST calls ask and answers 503.
+func (s *Server) LoseAnswers(n int) {
+	s.faults.mu.Lock()
+	s.faults.lost = n
+	s.faults.mu.Unlock()
 }
 
 // FailJobs makes the next n jobs, dry runs aside, begin and then fail.
@@ -86,6 +94,16 @@ func (f *faults) shift(list *[]refusal) *refusal {
 	r := (*list)[0]
 	*list = (*list)[1:]
 	return &r
+}
+
+func (f *faults) answer() *refusal {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.lost == 0 {
+		return nil
+	}
+	f.lost--
+	return &refusal{http.StatusServiceUnavailable, "backendError", "the answer was lost"}
 }
 
 func (f *faults) storage() error {

@@ -41,6 +41,9 @@ func (s *Server) api(name string, serve func(*http.Request) (any, *refusal)) htt
 		var answer any
 		if failed == nil {
 			answer, failed = serve(r)
+			if lost := s.faults.answer(); lost != nil {
+				failed = lost
+			}
 		}
 		w.Header().Set("Content-Type", "application/json")
 		if failed != nil {

@@ -97,6 +97,11 @@ func (tr *translator) one(tokens []token, i int) (string, int) {
 			return sql, 2
 		}
 	}
+	if i > 0 && (tokens[i-1].is("FROM") || tokens[i-1].is("JOIN")) {
+		if path, n := path(tokens[i:]); strings.Contains(path, ".") {
+			return tr.name(path), n
+		}
+	}
 	switch upper := strings.ToUpper(t.value); {
 	case upper == "INTERVAL" && next.kind == text:
 		return interval(next.value), 5 // INTERVAL '…' YEAR TO SECOND
@@ -117,6 +122,19 @@ func (tr *translator) one(tokens []token, i int) (string, int) {
 		return typeNames[upper], 1
 	}
 	return t.value, 1
+}
+
+// path reads a table's name that stands without quotes, with dashes in its project:
+// my-project.app.usage.
+func path(tokens []token) (string, int) {
+	name := ""
+	for n, t := range tokens {
+		if n > 0 && t.space || t.kind != word && t.kind != quoted && !t.is(".") && !t.is("-") {
+			return name, n
+		}
+		name += t.value
+	}
+	return name, len(tokens)
 }
 
 // typed translates a literal with its type before it.
