@@ -26,6 +26,8 @@ var imports = map[string][]string{
 	"connectors/duckdb":                  {"connectors/warehouse", "mapping/appendjson"},
 	"connectors/snowflake":               {"connectors/warehouse", "connectors/internal/arrowbatch"},
 	"connectors/snowflake/snowflaketest": {},
+	"connectors/bigquery":                {"connectors/warehouse", "connectors/internal/arrowbatch"},
+	"connectors/bigquery/bigquerytest":   {},
 	"connectors/internal/arrowbatch":     {"connectors/warehouse", "mapping/appendjson"},
 	"deploy":                             {},
 	"connectors/mixpanel/emulator":       {"connectors/mixpanel"},
@@ -45,7 +47,7 @@ var imports = map[string][]string{
 }
 
 // onlyTests may be imported by tests, and by the benchmark program.
-var onlyTests = []string{"connectors/warehouse/warehousetest", "connectors/postgres/postgrestest", "connectors/snowflake/snowflaketest"}
+var onlyTests = []string{"connectors/warehouse/warehousetest", "connectors/postgres/postgrestest", "connectors/snowflake/snowflaketest", "connectors/bigquery/bigquerytest"}
 
 // drivers may be named by cmd alone.
 var drivers = []string{"connectors/postgres", "connectors/snowflake", "connectors/bigquery", "connectors/duckdb"}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mixsync/mixsync/configs"
+	"github.com/mixsync/mixsync/connectors/bigquery"
 	"github.com/mixsync/mixsync/connectors/duckdb"
 	"github.com/mixsync/mixsync/connectors/mixpanel"
 	"github.com/mixsync/mixsync/connectors/postgres"
@@ -37,6 +38,14 @@ var openers = map[string]opener{
 			PrivateKey: s.PrivateKey.Reveal(), PrivateKeyPassphrase: s.PrivateKeyPassphrase.Reveal(),
 			Role: s.Role, Warehouse: s.Warehouse, Database: s.Database, Schema: s.Schema, QueryTag: s.QueryTag,
 			Protocol: s.Protocol, Host: s.Host, Port: s.Port, StatementTimeout: s.StatementTimeout, ConnectTimeout: s.ConnectTimeout,
+		})
+	},
+	configs.TypeBigQuery: func(ctx context.Context, w *configs.Warehouse) (warehouse.Driver, error) {
+		b := w.BigQuery
+		return bigquery.Open(ctx, bigquery.Options{
+			Project: b.Project, Location: b.Location, Credentials: b.Credentials.Reveal(), Impersonate: b.Impersonate,
+			Labels: b.Labels, MaxBytesBilled: int64(b.MaxBytesBilled), JobTimeout: b.JobTimeout, Priority: b.Priority,
+			Endpoint: b.Endpoint, GRPCEndpoint: b.GRPCEndpoint, Insecure: b.Insecure, UserAgent: "mixsync/" + version(),
 		})
 	},
 	configs.TypeDuckDB: func(ctx context.Context, w *configs.Warehouse) (warehouse.Driver, error) {
@@ -110,12 +119,7 @@ func (w *wiring) driver(ctx context.Context, name string) (warehouse.Driver, err
 		return nil, d.refused
 	}
 	block := w.file.Warehouses[name]
-	open := openers[block.Type]
-	if open == nil {
-		return nil, warehouse.Errorf(warehouse.ClassConfig, "use a warehouse of type postgres, snowflake or duckdb; the others follow",
-			"warehouse %q is of type %s, which this build of mixsync cannot read", name, block.Type)
-	}
-	driver, err := open(ctx, block)
+	driver, err := openers[block.Type](ctx, block)
 	if err != nil {
 		if ctx.Err() == nil {
 			d.refused, d.at = err, time.Now()
@@ -252,6 +256,7 @@ func runnerSync(t target) runner.Sync {
 		NoResync: s.Resync == configs.Forbid, SkipUnchanged: s.SkipUnchanged, Parallel: s.Parallel,
 	}
 	if c := s.Cursor; c != nil && (s.Mode == configs.Append || s.Mode == configs.Upsert) {
+		x.Source.Cursor = c.Column
 		x.Cursor = &runner.Cursor{
 			Column: c.Column, Lookback: c.Lookback.Duration, LookbackCount: c.Lookback.Count, LookbackSet: c.Lookback.IsSet,
 			Settle: c.Settle, MaxHold: c.MaxHold, AllowNull: c.NullRows == configs.NullRowsSkip, Start: c.Start,

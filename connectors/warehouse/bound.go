@@ -26,7 +26,7 @@ func extreme(ctx context.Context, d Driver, src Source, f Field, which string, f
 	}
 	q := query{dialect: d.Dialect()}
 	q.write("SELECT ", which, "(", q.dialect.Quote(f.Name), ") AS bound\nFROM ", src.from(q.dialect))
-	q.within(f, from, to)
+	q.within(f, Range{From: from, To: to})
 	var bound *string
 	err := firstRow(ctx, d, &q, func(b *Batch) error {
 		c := &b.Cols[0]
@@ -62,10 +62,7 @@ func Count(ctx context.Context, d Driver, src Source, cursor *Field, r Range, mo
 		if err := checkCursor(*cursor); err != nil {
 			return 0, err
 		}
-		q.within(*cursor, r.From, r.To)
-		if r.Before != nil {
-			q.and(q.dialect.Quote(cursor.Name), " < ", q.bind(*cursor, *r.Before))
-		}
+		q.within(*cursor, r)
 	}
 	if most > 0 {
 		q.write("\nLIMIT ", strconv.Itoa(most), ") AS part")
@@ -94,20 +91,31 @@ func wholeNumber(c *Column) (int64, bool) {
 	return 0, false
 }
 
-// within adds the conditions that a cursor lies between two of its values.
-func (q *query) within(f Field, from, to *string) {
+// within adds the conditions that a cursor lies in a range.
+func (q *query) within(f Field, r Range) {
 	column := q.dialect.Quote(f.Name)
-	if from != nil {
-		q.and(column, " >= ", q.bind(f, *from))
+	if r.From != nil {
+		q.and(column, " >= ", q.bind(f, *r.From))
 	}
-	if to != nil {
-		q.and(column, " <= ", q.bind(f, *to))
+	if r.To != nil {
+		q.and(column, " <= ", q.bind(f, *r.To))
+	}
+	if r.Before != nil {
+		q.and(column, " < ", q.bind(f, *r.Before))
+	}
+	if r == (Range{}) {
+		// Which changes nothing, except where a table is only read with a condition.
+		q.and(column, " IS NOT NULL")
 	}
 }
 
 // HasNullCursor reports whether the source has rows whose cursor is NULL: no
-// read by cursor ever sees them.
+// read by cursor ever sees them. Those that are on their way into a partition will
+// have a value when they are there.
 func HasNullCursor(ctx context.Context, d Driver, src Source, column string) (bool, error) {
+	if _, hidden := d.Dialect().hidden(column); hidden && src.Query == "" {
+		return false, nil
+	}
 	q := query{dialect: d.Dialect()}
 	q.write("SELECT 1 AS found\nFROM ", src.from(q.dialect))
 	q.and(q.dialect.Quote(column), " IS NULL")

@@ -80,6 +80,19 @@ type Dialect struct {
 	// can resume inside a slice. Without it progress is kept per slice, and rows
 	// are put in order of the cursor only where ReadSpec.InOrder asks for it.
 	Ordered bool
+	// Hidden knows columns that a table has but * leaves out, such as the time that
+	// a row's partition stands for, and gives the name that one must have in a
+	// result. They are NULL only until the warehouse has put the row where it
+	// belongs. Without it there are none.
+	Hidden func(column string) (alias string, ok bool)
 	// NullsLast says that ORDER BY puts NULLs after all values by default.
 	NullsLast bool
+}
+
+// hidden is Hidden, of any dialect.
+func (d *Dialect) hidden(column string) (alias string, ok bool) {
+	if d.Hidden == nil {
+		return "", false
+	}
+	return d.Hidden(column)
 }

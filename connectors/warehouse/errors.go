@@ -17,6 +17,10 @@ const (
 	ClassConfig                   // the connection block itself is wrong
 )
 
+// ErrNeedsFilter is wrapped by the error of a statement that reads a table without
+// the condition that the table demands, as one of its partitions' column.
+var ErrNeedsFilter = errors.New("the table is only read with a condition on its partitions")
+
 // Error is a classified error of a warehouse. Its text never holds a secret.
 type Error struct {
 	Class Class

@@ -49,6 +49,9 @@ func (r *Reader) build(pos *Position, limit int) *query {
 			q.write(", ")
 		}
 		q.write(q.dialect.Quote(f.Name))
+		if alias, ok := q.dialect.hidden(f.Name); ok && r.spec.Source.Query == "" {
+			q.write(" AS ", q.dialect.Quote(alias))
+		}
 	}
 	q.write("\nFROM ", r.spec.Source.from(q.dialect))
 	r.bounds(q)

@@ -2,6 +2,7 @@ package warehouse
 
 import (
 	"context"
+	"errors"
 	"strings"
 )
 
@@ -10,6 +11,10 @@ import (
 type Source struct {
 	Table string // as in the YAML: "app.usage"
 	Query string // a single SELECT
+	// Cursor is the column that the source will be read by, if there is one. Some
+	// tables show it only when it is asked for by name, and some are only read with
+	// a condition on it.
+	Cursor string
 }
 
 // from writes the source as what follows FROM.
@@ -25,7 +30,7 @@ func (s Source) from(d *Dialect) string {
 // Describe returns the columns of a source without reading rows. For a table
 // whose catalogue the driver can read it also knows which are NOT NULL.
 func Describe(ctx context.Context, d Driver, src Source) (*Schema, error) {
-	schema, err := describe(ctx, d, "SELECT * FROM "+src.from(d.Dialect()))
+	schema, err := describeSource(ctx, d, src)
 	if err != nil {
 		return nil, err
 	}
@@ -49,6 +54,30 @@ func Describe(ctx context.Context, d Driver, src Source) (*Schema, error) {
 		f.NotNull = f.NotNull || table.NotNull[f.Name]
 	}
 	return declared, nil
+}
+
+// describeSource describes all columns of a source, the cursor among them.
+func describeSource(ctx context.Context, d Driver, src Source) (*Schema, error) {
+	dialect := d.Dialect()
+	alias, hidden := "", false
+	if src.Query == "" {
+		alias, hidden = dialect.hidden(src.Cursor)
+	}
+	sql := "SELECT *"
+	if hidden {
+		sql += ", " + dialect.Quote(src.Cursor) + " AS " + dialect.Quote(alias)
+	}
+	sql += " FROM " + src.from(dialect)
+	schema, err := describe(ctx, d, sql)
+	if errors.Is(err, ErrNeedsFilter) && src.Cursor != "" {
+		schema, err = describe(ctx, d, sql+"\nWHERE "+dialect.Quote(src.Cursor)+" IS NOT NULL")
+	}
+	if err != nil || !hidden {
+		return schema, err
+	}
+	named := &Schema{Fields: append([]Field(nil), schema.Fields...)}
+	named.Fields[len(named.Fields)-1].Name = src.Cursor
+	return named, nil
 }
 
 func describe(ctx context.Context, d Driver, sql string) (*Schema, error) {

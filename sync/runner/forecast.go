@@ -229,7 +229,7 @@ func (w *work) rehearse(ctx context.Context, window checkpoint.Window) (rows, re
 		target: w.target, stop: w.stop, now: w.now, live: w.live, report: &Report{},
 	}
 	run := &checkpoint.Run{TargetID: w.target.ID, Kind: checkpoint.Incremental, Window: window, CursorKind: w.kind()}
-	err = own.slice(ctx, run, &checkpoint.Slice{N: 1, Total: 1, Last: true, Window: window}, w.plan)
+	err = own.slice(ctx, run, &checkpoint.Slice{N: 1, Total: 1, Last: true, Window: window}, &tools{plan: w.plan})
 	return own.report.Rows, own.report.Accepted, err
 }
 

@@ -36,6 +36,8 @@ type Harness struct {
 	// TellsApart says that of two columns of one name in a query the warehouse
 	// gives the second another name, instead of refusing them.
 	TellsApart bool
+	// OddName is a column's name that is only right in quotes; empty: Odd "name".
+	OddName string
 }
 
 // Column is a column of a table to create.
@@ -53,6 +55,8 @@ type Type struct {
 	Kind    warehouse.Kind
 	// Want is the value as Render writes it.
 	Want string
+	// Null is what NULL is read as by warehouses that keep none of the type; empty: NULL.
+	Null string
 	// Unsortable types cannot be keys.
 	Unsortable bool
 }

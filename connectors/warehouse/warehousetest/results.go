@@ -1,6 +1,7 @@
 package warehousetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
 )
@@ -28,8 +29,8 @@ func (h *Harness) types(t *testing.T) {
 				t.Errorf("%s = %q, want %q", ty.Literal, got, ty.Want)
 			}
 			null := "SELECT CASE WHEN 1 = 0 THEN " + ty.Literal + " END AS v"
-			if got := h.query(t, null); len(got) != 1 || got[0][0] != "NULL" {
-				t.Errorf("NULL of %s = %q, want NULL", ty.Name, got)
+			if got, want := h.query(t, null), cmp.Or(ty.Null, "NULL"); len(got) != 1 || got[0][0] != want {
+				t.Errorf("NULL of %s = %q, want %s", ty.Name, got, want)
 			}
 			if !f.Sortable || !h.Driver.Dialect().Ordered {
 				return
@@ -57,13 +58,13 @@ func (h *Harness) together(t *testing.T) {
 		list = append(list, fmt.Sprintf("%s AS v%d", ty.Literal, i))
 		want = append(want, ty.Want)
 	}
-	if diff := cmp.Diff([][]string{want}, h.query(t, "SELECT "+strings.Join(list, ", "))); diff != "" {
+	if diff := gocmp.Diff([][]string{want}, h.query(t, "SELECT "+strings.Join(list, ", "))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
 func (h *Harness) describe(t *testing.T) {
-	src := h.Create(t, []Column{{Name: "id", Kind: warehouse.Int, NotNull: true}, {Name: "Odd \"name\"", Kind: warehouse.Text},
+	src := h.Create(t, []Column{{Name: "id", Kind: warehouse.Int, NotNull: true}, {Name: cmp.Or(h.OddName, "Odd \"name\""), Kind: warehouse.Text},
 		{Name: "at", Kind: warehouse.TimestampTZ}}, nil)
 	described := h.schema(t, src)
 	rows, err := h.Driver.Query(t.Context(), "SELECT * FROM "+h.Driver.Dialect().QuoteTable(src.Table))
@@ -73,7 +74,7 @@ func (h *Harness) describe(t *testing.T) {
 	defer closeRows(t, rows)
 	for i, f := range rows.Schema().Fields {
 		f.NotNull = described.Fields[i].NotNull // a result need not know
-		if diff := cmp.Diff(f, described.Fields[i]); diff != "" {
+		if diff := gocmp.Diff(f, described.Fields[i]); diff != "" {
 			t.Errorf("Describe differs from the result (-result +described):\n%s", diff)
 		}
 	}
@@ -82,7 +83,7 @@ func (h *Harness) describe(t *testing.T) {
 	}
 	// The same through a query, whose last line is a comment.
 	query := warehouse.Source{Query: "SELECT * FROM " + h.Driver.Dialect().QuoteTable(src.Table) + " -- all of it"}
-	if diff := cmp.Diff(described.Names(), h.schema(t, query).Names()); diff != "" {
+	if diff := gocmp.Diff(described.Names(), h.schema(t, query).Names()); diff != "" {
 		t.Errorf("columns of the query differ:\n%s", diff)
 	}
 }

@@ -1,0 +1,66 @@
+package bigquery
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/mixsync/mixsync/connectors/warehouse"
+)
+
+// Dialect is GoogleSQL.
+func (d *Driver) Dialect() *warehouse.Dialect { return &dialect }
+
+var dialect = warehouse.Dialect{
+	Name:       "bigquery",
+	Quote:      quote,
+	QuoteTable: quoteTable,
+	Bind:       func(n int, _ warehouse.Field) string { return "@" + parameter(n) },
+	Hidden:     hidden,
+}
+
+var escaper = strings.NewReplacer(`\`, `\\`, "`", "\\`")
+
+func quote(name string) string { return "`" + escaper.Replace(name) + "`" }
+
+// quoteTable quotes a path as one: `my-project.dataset.table`. A name that is
+// written with backquotes, as in BigQuery's console, means the same.
+func quoteTable(name string) string { return quote(strings.ReplaceAll(name, "`", "")) }
+
+func parameter(n int) string { return "p" + strconv.Itoa(n) }
+
+// hidden knows the columns of a table that is partitioned by the time of loading.
+// They are no part of *, and a result must not have a column of their name.
+func hidden(column string) (alias string, ok bool) {
+	switch strings.ToUpper(column) {
+	case "_PARTITIONTIME", "_PARTITIONDATE":
+		return "mixsync" + strings.ToLower(column), true
+	}
+	return "", false
+}
+
+// isOrdered reports whether a statement puts its rows in order. It looks outside
+// of brackets and quotes only: an order within a subquery is not the result's.
+func isOrdered(sql string) bool {
+	var top strings.Builder
+	depth, quoted := 0, byte(0)
+	for i := 0; i < len(sql); i++ {
+		c := sql[i]
+		switch {
+		case quoted != 0 && c == '\\':
+			i++
+		case quoted != 0:
+			if c == quoted {
+				quoted = 0
+			}
+		case c == '\'' || c == '"' || c == '`':
+			quoted = c
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		case depth == 0:
+			top.WriteByte(c)
+		}
+	}
+	return strings.Contains(strings.ToUpper(strings.Join(strings.Fields(top.String()), " ")), "ORDER BY ")
+}

@@ -1,0 +1,2 @@
+SELECT `id`, `region`, `at`, `day`, `local`, `Odd 'one'`
+FROM `my-project.app.usage`

@@ -1,0 +1,80 @@
+//go:build cgo
+
+package bigquery_test
+
+import (
+	"strings"
+
+	"github.com/mixsync/mixsync/connectors/warehouse"
+	"github.com/mixsync/mixsync/connectors/warehouse/warehousetest"
+)
+
+// types is the README's table for BigQuery, value by value.
+var types = []warehousetest.Type{
+	{Name: "BOOL", Literal: "true", Kind: warehouse.Bool, Want: "true"},
+	{Name: "BOOL false", Literal: "false", Kind: warehouse.Bool, Want: "false"},
+	{Name: "INT64", Literal: "CAST('-9223372036854775808' AS INT64)", Kind: warehouse.Int, Want: "-9223372036854775808"},
+	{Name: "INT64 max", Literal: "CAST('9223372036854775807' AS INT64)", Kind: warehouse.Int, Want: "9223372036854775807"},
+	{Name: "FLOAT64", Literal: "CAST(0.1 AS FLOAT64)", Kind: warehouse.Float, Want: "0.1"},
+	{Name: "FLOAT64 tiny", Literal: "CAST('5e-324' AS FLOAT64)", Kind: warehouse.Float, Want: "5e-324"},
+	{Name: "FLOAT64 large", Literal: "CAST('1.7976931348623157e308' AS FLOAT64)", Kind: warehouse.Float, Want: "1.7976931348623157e+308"},
+	{Name: "FLOAT64 NaN", Literal: "CAST('NaN' AS FLOAT64)", Kind: warehouse.Float, Want: "NaN"},
+	{Name: "FLOAT64 infinity", Literal: "CAST('-inf' AS FLOAT64)", Kind: warehouse.Float, Want: "-Inf"},
+	{Name: "NUMERIC", Literal: "NUMERIC '12.50'", Kind: warehouse.Decimal, Want: "12.5"},
+	{Name: "NUMERIC whole", Literal: "NUMERIC '1200'", Kind: warehouse.Decimal, Want: "1200"},
+	{Name: "NUMERIC zero", Literal: "NUMERIC '0'", Kind: warehouse.Decimal, Want: "0"},
+	{Name: "NUMERIC small", Literal: "NUMERIC '-0.000000001'", Kind: warehouse.Decimal, Want: "-0.000000001"},
+	{Name: "NUMERIC least", Literal: "NUMERIC '-99999999999999999999999999999.999999999'", Kind: warehouse.Decimal, Want: "-99999999999999999999999999999.999999999"},
+	{Name: "BIGNUMERIC", Literal: "BIGNUMERIC '1.5'", Kind: warehouse.Decimal, Want: "1.5"},
+	{Name: "BIGNUMERIC small", Literal: "BIGNUMERIC '-0.00000000000000000000000000000000000001'", Kind: warehouse.Decimal, Want: "-0." + strings.Repeat("0", 37) + "1"},
+	{Name: "BIGNUMERIC large", Literal: "BIGNUMERIC '57896044618658097711785492504343953926.63499211'", Kind: warehouse.Decimal, Want: "57896044618658097711785492504343953926.63499211"},
+	{Name: "STRING", Literal: `'a"b\\ü☃\n'`, Kind: warehouse.Text, Want: "a\"b\\ü☃\n"},
+	{Name: "STRING empty", Literal: "''", Kind: warehouse.Text, Want: ""},
+	{Name: "BYTES", Literal: `b'\x00\xff\x27'`, Kind: warehouse.Bytes, Want: "00ff27"},
+	{Name: "DATE", Literal: "DATE '2026-01-31'", Kind: warehouse.Date, Want: "2026-01-31"},
+	{Name: "DATE first", Literal: "DATE '0001-01-01'", Kind: warehouse.Date, Want: "0001-01-01"},
+	{Name: "DATE last", Literal: "DATE '9999-12-31'", Kind: warehouse.Date, Want: "9999-12-31"},
+	{Name: "TIME", Literal: "TIME '23:59:59.999999'", Kind: warehouse.Time, Want: "86399999999"},
+	{Name: "TIME zero", Literal: "TIME '00:00:00'", Kind: warehouse.Time, Want: "0"},
+	{Name: "DATETIME", Literal: "DATETIME '1969-12-31 23:59:59.5'", Kind: warehouse.Timestamp, Want: "1969-12-31T23:59:59.5"},
+	{Name: "DATETIME last", Literal: "DATETIME '9999-12-31 23:59:59.999999'", Kind: warehouse.Timestamp, Want: "9999-12-31T23:59:59.999999"},
+	{Name: "TIMESTAMP", Literal: "TIMESTAMP '2026-01-31 12:00:00.000001+02'", Kind: warehouse.TimestampTZ, Want: "2026-01-31T10:00:00.000001Z"},
+	{Name: "TIMESTAMP before 1970", Literal: "TIMESTAMP '1969-12-31 23:59:59.999999+00'", Kind: warehouse.TimestampTZ, Want: "1969-12-31T23:59:59.999999Z"},
+	{Name: "TIMESTAMP first", Literal: "TIMESTAMP '0001-01-01 00:00:00+00'", Kind: warehouse.TimestampTZ, Want: "0001-01-01T00:00:00Z"},
+	{Name: "INTERVAL", Literal: "INTERVAL '1-2 3 4:5:6.7' YEAR TO SECOND", Kind: warehouse.Text, Want: "P1Y2M3DT4H5M6.7S"},
+	{Name: "INTERVAL mixed signs", Literal: "INTERVAL '0-0 -1 2:0:0' YEAR TO SECOND", Kind: warehouse.Text, Want: "P-1DT2H"},
+	{Name: "INTERVAL negative", Literal: "INTERVAL '-1-2 0 -1:2:3.5' YEAR TO SECOND", Kind: warehouse.Text, Want: "P-1Y-2MT-1H-2M-3.5S"},
+	{Name: "INTERVAL below an hour", Literal: "INTERVAL '0-0 0 0:0:0.000001' YEAR TO SECOND", Kind: warehouse.Text, Want: "PT0.000001S"},
+	{Name: "INTERVAL negative below an hour", Literal: "INTERVAL '0-0 0 -0:30:0' YEAR TO SECOND", Kind: warehouse.Text, Want: "PT-30M"},
+	{Name: "INTERVAL negative below a year", Literal: "INTERVAL '-0-3 0 0:0:0' YEAR TO SECOND", Kind: warehouse.Text, Want: "P-3M"},
+	{Name: "INTERVAL zero", Literal: "INTERVAL '0-0 0 0:0:0' YEAR TO SECOND", Kind: warehouse.Text, Want: "PT0S"},
+	{Name: "GEOGRAPHY", Literal: "ST_GEOGFROMTEXT('POINT(1 2)')", Kind: warehouse.Text, Want: "POINT(1 2)", Unsortable: true},
+	{Name: "RANGE of DATE", Literal: "RANGE<DATE> '[2026-01-31, 2026-02-01)'", Kind: warehouse.Text, Want: "[2026-01-31, 2026-02-01)"},
+	{Name: "RANGE without end", Literal: "RANGE<DATE> '[2026-01-31, UNBOUNDED)'", Kind: warehouse.Text, Want: "[2026-01-31, UNBOUNDED)"},
+	{Name: "RANGE of DATETIME", Literal: "RANGE<DATETIME> '[UNBOUNDED, 2026-02-01 12:00:00.5)'", Kind: warehouse.Text, Want: "[UNBOUNDED, 2026-02-01T12:00:00.5)"},
+	{Name: "RANGE of TIMESTAMP", Literal: "RANGE<TIMESTAMP> '[2026-01-31 12:00:00+00, 2026-02-01 12:00:00+00)'", Kind: warehouse.Text, Want: "[2026-01-31T12:00:00Z, 2026-02-01T12:00:00Z)"},
+	{Name: "JSON", Literal: `JSON '{"a":[1,null],"b":"x"}'`, Kind: warehouse.JSON, Want: `{"a":[1,null],"b":"x"}`, Unsortable: true},
+	{Name: "JSON of text", Literal: `JSON '"null"'`, Kind: warehouse.JSON, Want: `"null"`, Unsortable: true},
+	{Name: "JSON null", Literal: `JSON 'null'`, Kind: warehouse.JSON, Want: `null`, Unsortable: true},
+
+	{Name: "ARRAY", Literal: "[1, 9007199254740992, 9007199254740993]", Kind: warehouse.JSON, Want: `[1,9007199254740992,"9007199254740993"]`, Unsortable: true, Null: "[]"},
+	{Name: "ARRAY empty", Literal: "ARRAY<INT64>[]", Kind: warehouse.JSON, Want: "[]", Unsortable: true, Null: "[]"},
+	{Name: "ARRAY of STRING", Literal: `['a,b', 'c"d', 'e\\f', '', 'ü☃']`, Kind: warehouse.JSON, Want: `["a,b","c\"d","e\\f","","ü☃"]`, Unsortable: true, Null: "[]"},
+	{Name: "ARRAY of FLOAT64", Literal: "ARRAY<FLOAT64>[0.1, 1e20, 100000, CAST('NaN' AS FLOAT64)]", Kind: warehouse.JSON, Want: `[0.1,100000000000000000000,100000,null]`, Unsortable: true, Null: "[]"},
+	{Name: "ARRAY of NUMERIC", Literal: "[NUMERIC '1.50', NUMERIC '0.123456789']", Kind: warehouse.JSON, Want: `[1.5,0.123456789]`, Unsortable: true, Null: "[]"},
+	{Name: "ARRAY of BIGNUMERIC", Literal: "[BIGNUMERIC '0.1234567890123456789']", Kind: warehouse.JSON, Want: `["0.1234567890123456789"]`, Unsortable: true, Null: "[]"},
+	{Name: "ARRAY of BOOL", Literal: "[true, false]", Kind: warehouse.JSON, Want: `[true,false]`, Unsortable: true, Null: "[]"},
+	{Name: "ARRAY of BYTES", Literal: `[b'\x00\xff']`, Kind: warehouse.JSON, Want: `["AP8="]`, Unsortable: true, Null: "[]"},
+	{Name: "ARRAY of DATE", Literal: "[DATE '2026-01-31']", Kind: warehouse.JSON, Want: `["2026-01-31"]`, Unsortable: true, Null: "[]"},
+	{Name: "ARRAY of TIME", Literal: "[TIME '12:00:00.25']", Kind: warehouse.JSON, Want: `["12:00:00.25"]`, Unsortable: true, Null: "[]"},
+	{Name: "ARRAY of DATETIME", Literal: "[DATETIME '2026-01-31 12:00:00']", Kind: warehouse.JSON, Want: `["2026-01-31T12:00:00"]`, Unsortable: true, Null: "[]"},
+	{Name: "ARRAY of TIMESTAMP", Literal: "[TIMESTAMP '2026-01-31 12:00:00.5+02']", Kind: warehouse.JSON, Want: `["2026-01-31T10:00:00.5"]`, Unsortable: true, Null: "[]"},
+	{Name: "ARRAY of INTERVAL", Literal: "[INTERVAL '0-0 1 0:0:0' YEAR TO SECOND]", Kind: warehouse.JSON, Want: `["P1D"]`, Unsortable: true, Null: "[]"},
+	{Name: "ARRAY of GEOGRAPHY", Literal: "[ST_GEOGFROMTEXT('POINT(1 2)')]", Kind: warehouse.JSON, Want: `["POINT(1 2)"]`, Unsortable: true, Null: "[]"},
+	{Name: "ARRAY of RANGE", Literal: "[RANGE<DATE> '[2026-01-31, UNBOUNDED)']", Kind: warehouse.JSON, Want: `["[2026-01-31, UNBOUNDED)"]`, Unsortable: true, Null: "[]"},
+	{Name: "ARRAY of JSON", Literal: `[JSON '{"a":[1,2]}', JSON 'null']`, Kind: warehouse.JSON, Want: `[{"a":[1,2]},null]`, Unsortable: true, Null: "[]"},
+	{Name: "STRUCT", Literal: "STRUCT(1 AS id, 'x' AS name, CAST(NULL AS STRING) AS gone, [1, 2] AS tags)", Kind: warehouse.JSON, Want: `{"id":1,"name":"x","gone":null,"tags":[1,2]}`, Unsortable: true},
+	{Name: "STRUCT of STRUCT", Literal: `STRUCT(STRUCT(JSON '{"q":1}' AS doc, NUMERIC '2.50' AS price) AS inner_, [STRUCT(DATE '2026-01-31' AS day, [b'\xff'] AS raw)] AS list)`,
+		Kind: warehouse.JSON, Want: `{"inner_":{"doc":{"q":1},"price":2.5},"list":[{"day":"2026-01-31","raw":["/w=="]}]}`, Unsortable: true},
+	{Name: "ARRAY of STRUCT", Literal: "[STRUCT(1 AS a, 'x' AS b), STRUCT(2 AS a, 'y' AS b)]", Kind: warehouse.JSON, Want: `[{"a":1,"b":"x"},{"a":2,"b":"y"}]`, Unsortable: true, Null: "[]"},
+}
