@@ -139,7 +139,10 @@ type report struct {
 	Mark         struct {
 		Before, After *string
 	} `json:"mark"`
-	Error *failure `json:"error"`
+	Error    *failure `json:"error"`
+	Reason   string   `json:"reason"`
+	Queries  int      `json:"queries"`
+	QueryIDs []string `json:"query_ids"`
 }
 
 type failure struct{ Code, Message, Hint string }

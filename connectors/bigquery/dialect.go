@@ -38,29 +38,10 @@ func hidden(column string) (alias string, ok bool) {
 	return "", false
 }
 
-// isOrdered reports whether a statement puts its rows in order. It looks outside
-// of brackets and quotes only: an order within a subquery is not the result's.
+// isOrdered reports whether a statement puts its rows in order. A Reader writes
+// each clause on a line of its own, and what it reads from before them: an order
+// that is within that is not the result's.
 func isOrdered(sql string) bool {
-	var top strings.Builder
-	depth, quoted := 0, byte(0)
-	for i := 0; i < len(sql); i++ {
-		c := sql[i]
-		switch {
-		case quoted != 0 && c == '\\':
-			i++
-		case quoted != 0:
-			if c == quoted {
-				quoted = 0
-			}
-		case c == '\'' || c == '"' || c == '`':
-			quoted = c
-		case c == '(':
-			depth++
-		case c == ')':
-			depth--
-		case depth == 0:
-			top.WriteByte(c)
-		}
-	}
-	return strings.Contains(strings.ToUpper(strings.Join(strings.Fields(top.String()), " ")), "ORDER BY ")
+	i := strings.LastIndex(sql, "\nORDER BY ")
+	return i >= 0 && !strings.Contains(sql[i:], "\n) AS q")
 }

@@ -53,7 +53,7 @@ func TestPaths(t *testing.T) {
 			}
 			sql := numbers
 			if test.ordered {
-				sql += " ORDER BY n"
+				sql += "\nORDER BY n"
 			}
 			count, got, err := sum(t, d, sql)
 			if err != nil || count != 100_000 || got != total {
