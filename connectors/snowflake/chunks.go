@@ -20,10 +20,11 @@ import (
 
 const (
 	// Small chunks are downloaded so many at a time, large ones as memory allows:
-	// what is held and what is on its way stays within aheadBytes, or within twice
-	// the largest chunk where that is more. So the one that is read and the next.
+	// what is held and what is on its way stays within aheadBytes, or within one and
+	// a half of the next chunk where that is more. So a large one comes while the
+	// second half of the one before is read: a chunk is let go record by record.
 	maxAhead   = 4
-	aheadBytes = 16 << 20
+	aheadBytes = 8 << 20
 
 	// A download that breaks off is begun anew. (The vendor's driver repeats
 	// requests that are refused, but not those whose answer breaks off.)
@@ -97,7 +98,7 @@ func (c *chunks) ahead() {
 			return // nobody knows yet how large they are
 		}
 		size := c.expect(c.started)
-		if c.memory.held()+expected+size > max(aheadBytes, 2*size) {
+		if c.memory.held()+expected+size > max(aheadBytes, size+size/2) {
 			return
 		}
 		expected += size
