@@ -96,7 +96,7 @@ func (a *app) run(ctx context.Context, o runOptions) error {
 	}
 	// What a run holds is buffers that go round, and it makes little garbage:
 	// collecting three times as often costs next to nothing and keeps the peak down.
-	debug.SetGCPercent(30)
+	debug.SetGCPercent(15)
 	forgetStartup()
 	file, err := a.load(false)
 	if err != nil {

@@ -15,9 +15,46 @@ import (
 // of the memory that a read takes.
 type codec struct {
 	encoding.CodecV2 // for every other message
+	memory           chunkMemory
 }
 
-func newCodec() codec { return codec{encoding.GetCodecV2(proto.Name)} }
+func newCodec(m chunkMemory) codec { return codec{encoding.GetCodecV2(proto.Name), m} }
+
+// chunkMemory is what chunks lay in that nobody uses any more. Large ones would
+// leave much to the garbage collector, which lets a share of what is alive gather.
+type chunkMemory chan []byte
+
+// take returns n bytes, whatever they hold.
+func (m chunkMemory) take(n int) []byte {
+	select {
+	case buf := <-m:
+		if cap(buf) >= n {
+			return buf[:n]
+		}
+	default:
+	}
+	const step = 1 << 20 // chunks are of about the same size
+	return make([]byte, n, (n/step+1)*step)
+}
+
+// empty lets go of everything.
+func (m chunkMemory) empty() {
+	for {
+		select {
+		case <-m:
+		default:
+			return
+		}
+	}
+}
+
+// give takes memory back, a chunk of it as Unmarshal has placed it.
+func (m chunkMemory) give(chunk []byte) {
+	select {
+	case m <- chunk:
+	default:
+	}
+}
 
 // Numbers of the fields in ReadRowsResponse and ArrowRecordBatch.
 const (
@@ -37,7 +74,7 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	// The arrays of the batch are read as they lie, for which they have to lie at a
 	// multiple of 8; so does the batch then.
 	const align = 8
-	buf := make([]byte, data.Len()+align)
+	buf := c.memory.take(data.Len() + align)
 	message := buf[:data.CopyTo(buf)]
 	from, to, count, err := findBatch(message)
 	if err != nil {
@@ -50,7 +87,7 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	}
 	answer.Reset()
 	answer.RowCount = count
-	answer.Rows = &storagepb.ReadRowsResponse_ArrowRecordBatch{ArrowRecordBatch: &storagepb.ArrowRecordBatch{SerializedRecordBatch: buf[from:to:to]}}
+	answer.Rows = &storagepb.ReadRowsResponse_ArrowRecordBatch{ArrowRecordBatch: &storagepb.ArrowRecordBatch{SerializedRecordBatch: buf[from:to]}}
 	return nil
 }
 

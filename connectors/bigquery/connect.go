@@ -68,7 +68,7 @@ func (d *Driver) connectStorage(ctx context.Context, auth []option.ClientOption)
 		option.WithGRPCConnectionPool(1),
 		option.WithGRPCDialOption(grpc.WithInitialWindowSize(streamWindow)),
 		option.WithGRPCDialOption(grpc.WithInitialConnWindowSize(connectionWindow)),
-		option.WithGRPCDialOption(grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.ForceCodecV2(newCodec()))),
+		option.WithGRPCDialOption(grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.ForceCodecV2(newCodec(d.memory)))),
 	)
 	if o.GRPCEndpoint != "" {
 		_, host, found := strings.Cut(o.GRPCEndpoint, "://")

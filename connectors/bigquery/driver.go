@@ -22,6 +22,7 @@ type Driver struct {
 	// refused says that the Storage Read API has turned a session down. Whether it
 	// would the next is not worth a round trip before every result.
 	refused atomic.Bool
+	memory  chunkMemory
 }
 
 var (
@@ -38,7 +39,7 @@ func Open(ctx context.Context, o Options) (*Driver, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	d := &Driver{options: o}
+	d := &Driver{options: o, memory: make(chunkMemory, maxStreams)}
 	if err := d.connect(ctx); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}

@@ -42,11 +42,11 @@ func (d *Driver) newPages(job *bigquery.Job, schema bigquery.Schema) (*pages, er
 func (p *pages) arrowSchema() *arrow.Schema { return p.builder.Schema() }
 
 // next makes a record batch of a page.
-func (p *pages) next(ctx context.Context) (arrow.RecordBatch, error) {
+func (p *pages) next(ctx context.Context) (arrow.RecordBatch, func(), error) {
 	for !p.ended {
 		page, err := p.fetch(ctx)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		p.token = page.PageToken
 		p.ended = p.token == ""
@@ -55,17 +55,17 @@ func (p *pages) next(ctx context.Context) (arrow.RecordBatch, error) {
 		}
 		for _, row := range page.Rows {
 			if len(row.F) != len(p.appends) {
-				return nil, warehouse.Errorf(warehouse.ClassQuery, "run again", "a row of %d values came for %d columns", len(row.F), len(p.appends))
+				return nil, nil, warehouse.Errorf(warehouse.ClassQuery, "run again", "a row of %d values came for %d columns", len(row.F), len(p.appends))
 			}
 			for i, cell := range row.F {
 				if err := p.appends[i](p.builder.Field(i), cell.V); err != nil {
-					return nil, warehouse.Errorf(warehouse.ClassQuery, "cast it to STRING in a query", "column %q: %w", p.schema[i].Name, err)
+					return nil, nil, warehouse.Errorf(warehouse.ClassQuery, "cast it to STRING in a query", "column %q: %w", p.schema[i].Name, err)
 				}
 			}
 		}
-		return p.builder.NewRecordBatch(), nil
+		return p.builder.NewRecordBatch(), nil, nil
 	}
-	return nil, io.EOF
+	return nil, nil, io.EOF
 }
 
 // fetch gets the next page. What may well do better the next time is tried again,

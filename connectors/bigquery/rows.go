@@ -2,6 +2,8 @@ package bigquery
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 
 	"cloud.google.com/go/bigquery"
@@ -12,10 +14,11 @@ import (
 )
 
 // source gives a result as record batches, io.EOF after the last. The caller owns
-// what it returns. Close ends what works for it.
+// what it returns, and calls unused, if there is one, when it does not use its
+// memory any more. Close ends what works for it.
 type source interface {
 	arrowSchema() *arrow.Schema
-	next(ctx context.Context) (arrow.RecordBatch, error)
+	next(ctx context.Context) (record arrow.RecordBatch, unused func(), err error)
 	close()
 }
 
@@ -108,7 +111,7 @@ func (r *rows) Fill(ctx context.Context, b *warehouse.Batch) error {
 			}
 			r.loaded = false
 		}
-		record, err := r.source.next(ctx)
+		record, unused, err := r.source.next(ctx)
 		if err == io.EOF {
 			return io.EOF
 		}
@@ -116,11 +119,26 @@ func (r *rows) Fill(ctx context.Context, b *warehouse.Batch) error {
 			return r.ended()
 		}
 		if err != nil {
-			return r.driver.failure(ctx, err)
+			return r.lost(r.driver.failure(ctx, err))
 		}
-		r.filler.Load(record)
+		r.filler.Load(record, unused)
 		r.loaded = true
 	}
+}
+
+// lost is the error of a result that broke off. What could be tried again has been:
+// to run the job anew would bill it anew.
+func (r *rows) lost(err error) error {
+	var e *warehouse.Error
+	if !errors.As(err, &e) || e.Class == warehouse.ClassCredentials || e.Class == warehouse.ClassSchema {
+		return err
+	}
+	hint := "run again: what was read and settled is not read again, slice by slice"
+	if e.Hint != "" {
+		hint = e.Hint + "; then " + hint
+	}
+	return &warehouse.Error{Class: warehouse.ClassQuery, Code: e.Code, Hint: hint,
+		Err: fmt.Errorf("the result of job %s could not be downloaded to its end: %w", r.usage.QueryID, err)}
 }
 
 // Close ends the result. Its job is done: there is nothing left to cancel on the server.

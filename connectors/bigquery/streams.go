@@ -25,6 +25,10 @@ const (
 	// this many bytes, or to one where that is more. While one comes it is held
 	// twice, by gRPC and by us, and the garbage collector lets as much again gather.
 	maxInFlight = 24 << 20
+	// The next chunk is not received before a large one is out of use, which takes as
+	// long as its last rows; whoever keeps batches for longer is not waited for.
+	largeChunk = maxInFlight / 4
+	useTime    = time.Second
 	// A broken stream is opened again so many times in a row, waiting longer and
 	// longer, in all about 20 s.
 	maxReopens   = 9
@@ -39,15 +43,15 @@ const (
 // for every processor however large, leaves goroutines behind when it is given up
 // early, and repeats for ever what fails for good.
 type streams struct {
-	driver *Driver
-	schema []byte // the message of it
-	fields *arrow.Schema
-	cancel context.CancelFunc
-	chunks chan chunk
-	budget *semaphore.Weighted
-	held   int64         // of the budget, by the chunk that is being read
-	over   chan struct{} // closed when every stream has ended; then failed is set
-	failed error
+	driver  *Driver
+	schema  []byte // the message of it
+	fields  *arrow.Schema
+	cancel  context.CancelFunc
+	chunks  chan *chunk
+	budget  *semaphore.Weighted
+	reading *chunk        // the one that came last
+	over    chan struct{} // closed when every stream has ended; then failed is set
+	failed  error
 
 	mu      sync.Mutex
 	largest int64 // chunk so far
@@ -56,8 +60,13 @@ type streams struct {
 // chunk is a record batch as it came.
 type chunk struct {
 	data   []byte
-	weight int64 // of the budget
+	weight int64         // of the budget
+	unused chan struct{} // closed when its memory is not used any more
+	once   sync.Once
 }
+
+// settle gives the chunk's share of the budget back, once.
+func (s *streams) settle(c *chunk) { c.once.Do(func() { s.budget.Release(c.weight) }) }
 
 // openStreams starts to read a table. It returns nil where the API may not be
 // used, for the result to come by REST pages.
@@ -79,7 +88,7 @@ func (d *Driver) openStreams(ctx context.Context, t *bigquery.Table, ordered boo
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	s := &streams{driver: d, schema: schema, fields: fields, cancel: cancel, chunks: make(chan chunk), budget: semaphore.NewWeighted(maxInFlight), over: make(chan struct{})}
+	s := &streams{driver: d, schema: schema, fields: fields, cancel: cancel, chunks: make(chan *chunk), budget: semaphore.NewWeighted(maxInFlight), over: make(chan struct{})}
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(maxStreams) // BigQuery may make more
 	go func() {
@@ -166,7 +175,7 @@ func (s *streams) readFrom(ctx context.Context, name string, offset *int64) erro
 		}
 		s.came(len(data))
 		select {
-		case s.chunks <- chunk{data, weight}:
+		case s.chunks <- &chunk{data: data, weight: weight, unused: make(chan struct{})}:
 			*offset += answer.GetRowCount()
 		case <-ctx.Done():
 			s.budget.Release(weight)
@@ -216,25 +225,57 @@ func pause(ctx context.Context, try int) error {
 func (s *streams) arrowSchema() *arrow.Schema { return s.fields }
 
 // next decodes the next chunk of whichever stream has one.
-func (s *streams) next(ctx context.Context) (arrow.RecordBatch, error) {
-	s.budget.Release(s.held)
-	s.held = 0
+func (s *streams) next(ctx context.Context) (arrow.RecordBatch, func(), error) {
+	if err := s.finish(ctx); err != nil {
+		return nil, nil, err
+	}
 	select {
 	case c := <-s.chunks:
-		s.held = c.weight
-		return decode(s.schema, c.data)
+		record, err := decode(s.schema, c.data)
+		if err != nil {
+			return nil, nil, err
+		}
+		s.reading = c
+		return record, func() {
+			s.settle(c)
+			s.driver.memory.give(c.data)
+			close(c.unused)
+		}, nil
 	case <-s.over:
 		if s.failed != nil {
-			return nil, s.failed
+			return nil, nil, s.failed
 		}
-		return nil, io.EOF
+		return nil, nil, io.EOF
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
+}
+
+// finish lets the streams go on receiving in place of the chunk that was read.
+func (s *streams) finish(ctx context.Context) error {
+	c := s.reading
+	if c == nil {
+		return nil
+	}
+	s.reading = nil
+	defer s.settle(c)
+	if c.weight < largeChunk {
+		return nil
+	}
+	timer := time.NewTimer(useTime)
+	defer timer.Stop()
+	select {
+	case <-c.unused:
+	case <-timer.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
 }
 
 // close ends the streams and waits for their goroutines.
 func (s *streams) close() {
 	s.cancel()
 	<-s.over
+	s.driver.memory.empty()
 }

@@ -100,7 +100,7 @@ func (r *rows) serve(b *warehouse.Batch) (bool, error) {
 		if len(r.records) == 0 {
 			break
 		}
-		r.filler.Load(r.records[0])
+		r.filler.Load(r.records[0], nil)
 		r.records = r.records[1:]
 	}
 	for len(r.lines) > 0 && !b.Full() {

@@ -14,6 +14,7 @@ func (p *pass) encodeLoop(ctx context.Context) error {
 		if err := e.batch(ctx, b); err != nil {
 			return err
 		}
+		b.Reset() // what a driver lent goes back at once, not when the batch is needed again
 		p.free <- b
 	}
 	if ctx.Err() != nil {

@@ -11,6 +11,8 @@
 package arrowbatch
 
 import (
+	"sync/atomic"
+
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
@@ -25,19 +27,44 @@ type Convert func(c *warehouse.Column, a arrow.Array, from, to int) error
 type Filler struct {
 	converts []Convert
 
+	loan *loan // nil: no record
+	at   int   // rows served
+	step int   // rows at a time
+}
+
+// loan is a record whose memory is in use: by the Filler until it has served the
+// last row, and by every batch that it lent some of.
+type loan struct {
 	record arrow.RecordBatch
-	at     int // rows served
-	step   int // rows at a time
+	users  atomic.Int32
+	give   func() // back, by one user
+	unused func() // called after the last has given back; may be nil
+}
+
+func newLoan(r arrow.RecordBatch, unused func()) *loan {
+	l := &loan{record: r, unused: unused}
+	l.users.Store(1)
+	l.give = func() {
+		if l.users.Add(-1) > 0 {
+			return
+		}
+		l.record.Release()
+		if l.unused != nil {
+			l.unused()
+		}
+	}
+	return l
 }
 
 // NewFiller makes a Filler for records of as many columns.
 func NewFiller(converts []Convert) *Filler { return &Filler{converts: converts} }
 
-// Load takes over the caller's reference to a record. The one before must have
-// been served.
-func (f *Filler) Load(r arrow.RecordBatch) {
+// Load takes over the caller's reference to a record; what is left of the one
+// before is not served. unused, if not nil, is called when nobody uses the record's
+// memory any more, from whichever goroutine was the last.
+func (f *Filler) Load(r arrow.RecordBatch, unused func()) {
 	f.Drop()
-	f.record, f.at, f.step = r, 0, warehouse.MaxBatchRows
+	f.loan, f.at, f.step = newLoan(r, unused), 0, warehouse.MaxBatchRows
 	// What is converted is made anew for every batch, so that wide rows count:
 	// their average says how many make a batch of the allowed size.
 	if rows := r.NumRows(); rows > 0 {
@@ -67,27 +94,26 @@ func bytesIn(d arrow.ArrayData) int64 {
 
 // Drop gives the record back before its end.
 func (f *Filler) Drop() {
-	if f.record != nil {
-		f.record.Release()
-		f.record = nil
+	if f.loan != nil {
+		f.loan.give()
+		f.loan = nil
 	}
 }
 
 // Fill sets an empty batch to the next rows of the record; false: there are none,
-// and the record has been given back. The batch holds a reference of its own
-// until it is reset.
+// and the record has been given back. The batch uses the record until it is reset.
 func (f *Filler) Fill(b *warehouse.Batch) (bool, error) {
-	if f.record == nil {
+	if f.loan == nil {
 		return false, nil
 	}
-	to := min(f.at+f.step, int(f.record.NumRows()))
+	record := f.loan.record
+	to := min(f.at+f.step, int(record.NumRows()))
 	if f.at == to {
 		f.Drop()
 		return false, nil
 	}
-	record := f.record
-	record.Retain()
-	b.Lend(to-f.at, record.Release)
+	f.loan.users.Add(1)
+	b.Lend(to-f.at, f.loan.give)
 	for i, convert := range f.converts {
 		if err := convert(&b.Cols[i], record.Column(i), f.at, to); err != nil {
 			return false, err

@@ -94,7 +94,7 @@ func TestColumns(t *testing.T) {
 			f := arrowbatch.NewFiller([]arrowbatch.Convert{c.convert})
 			for range 2 { // the second time in used columns
 				record.Retain()
-				f.Load(record)
+				f.Load(record, nil)
 				var got []string
 				for {
 					ok, err := f.Fill(b)
@@ -240,7 +240,7 @@ func TestAllocs(t *testing.T) {
 	served := 0
 	allocs := testing.AllocsPerRun(10, func() {
 		record.Retain()
-		f.Load(record)
+		f.Load(record, nil)
 		for {
 			ok, err := f.Fill(b)
 			if err != nil {
@@ -267,7 +267,7 @@ func TestWideRows(t *testing.T) {
 	}
 	record := array.NewRecordBatch(arrow.NewSchema([]arrow.Field{{Name: "v", Type: arrow.BinaryTypes.String}}, nil), []arrow.Array{b.NewArray()}, 100)
 	f := arrowbatch.NewFiller([]arrowbatch.Convert{arrowbatch.Texts})
-	f.Load(record)
+	f.Load(record, nil)
 	batch := warehouse.NewBatch(&warehouse.Schema{Fields: []warehouse.Field{{Name: "v", Kind: warehouse.Text}}})
 	rows := 0
 	for {
