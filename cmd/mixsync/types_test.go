@@ -14,7 +14,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mixsync/mixsync/connectors/bigquery/bigquerytest"
 	"github.com/mixsync/mixsync/connectors/postgres/postgrestest"
+	"github.com/mixsync/mixsync/connectors/snowflake/snowflaketest"
 )
 
 var updateReadme = flag.Bool("update-readme", false, "rewrite the type tables of the README")
@@ -82,6 +84,54 @@ var duckdbTypes = []sample{
 	{"NULL", "NULL::VARCHAR"},
 }
 
+var snowflakeTypes = []sample{
+	{"NUMBER without scale", "CAST(42 AS NUMBER(38,0))"},
+	{"NUMBER beyond ±2⁵³", "CAST(9007199254740993 AS NUMBER(38,0))"},
+	{"NUMBER with scale", "CAST(12.50 AS NUMBER(12,2))"},
+	{"DECFLOAT", "TO_DECFLOAT('-12.5')"},
+	{"FLOAT", "CAST(0.1 AS FLOAT)"},
+	{"BOOLEAN", "CAST(1 AS BOOLEAN)"},
+	{"VARCHAR", "CAST('Grüße' AS VARCHAR)"},
+	{"BINARY", "TO_BINARY('00FF')"},
+	{"DATE", "CAST('2026-01-31' AS DATE)"},
+	{"TIME", "CAST('12:34:56.5' AS TIME)"},
+	{"TIMESTAMP_NTZ (read in timezone)", "TO_TIMESTAMP_NTZ('2026-01-31 12:00:00.25')"},
+	{"TIMESTAMP_LTZ", "TO_TIMESTAMP_LTZ('2026-01-31T12:00:00.25Z')"},
+	{"TIMESTAMP_TZ", "TO_TIMESTAMP_TZ('2026-01-31T14:00:00.25+02:00')"},
+	{"VARIANT", `PARSE_JSON('{"a": [1, null]}')`},
+	{"OBJECT", `TO_OBJECT(PARSE_JSON('{"a": 1}'))`},
+	{"ARRAY", "TO_ARRAY(PARSE_JSON('[1, null]'))"},
+	{"GEOGRAPHY (as GeoJSON)", `TO_GEOGRAPHY('{"coordinates": [13.4, 52.5], "type": "Point"}')`},
+	{"VECTOR", "TO_VECTOR('[1, 0.5, -2]')"},
+	{"NULL", "CAST(NULL AS VARCHAR)"},
+}
+
+var bigqueryTypes = []sample{
+	{"BOOL", "true"},
+	{"INT64", "42"},
+	{"INT64 beyond ±2⁵³", "9007199254740993"},
+	{"NUMERIC", "NUMERIC '12.50'"},
+	{"BIGNUMERIC that a float64 cannot hold", "BIGNUMERIC '0.1234567890123456789'"},
+	{"FLOAT64", "CAST('0.1' AS FLOAT64)"},
+	{"NaN, Infinity", "CAST('NaN' AS FLOAT64)"},
+	{"STRING", "'Grüße'"},
+	{"BYTES", `b'\x00\xff'`},
+	{"DATE", "DATE '2026-01-31'"},
+	{"TIME", "TIME '12:34:56.5'"},
+	{"TIMESTAMP", "TIMESTAMP '2026-01-31 13:00:00.25+01'"},
+	{"DATETIME (read in timezone)", "DATETIME '2026-01-31 12:00:00'"},
+	{"INTERVAL", "INTERVAL '0-0 1 2:0:0' YEAR TO SECOND"},
+	{"RANGE", "RANGE<DATE> '[2026-01-31, UNBOUNDED)'"},
+	{"GEOGRAPHY (as WKT)", "ST_GEOGFROMTEXT('POINT(1 2)')"},
+	{"JSON", `JSON '{"a": [1, null]}'`},
+	{"ARRAY (NULL is the empty one)", "[1, 2]"},
+	{"STRUCT", "STRUCT(1 AS a, 'x' AS b)"},
+	{"NULL", "CAST(NULL AS STRING)"},
+}
+
+// Where the stand-in has a function of its own, this is what Snowflake's users write.
+var asWritten = strings.NewReplacer("TO_VECTOR('[1, 0.5, -2]')", "[1, 0.5, -2]::VECTOR(FLOAT, 3)")
+
 // The README's type tables are what preview prints for a value of each type.
 func TestReadmeTypes(t *testing.T) {
 	dsn := postgrestest.Start(t)
@@ -101,6 +151,8 @@ func TestReadmeTypes(t *testing.T) {
 	}{
 		{"postgres", fmt.Sprintf("{type: postgres, dsn: %q}", dsn), postgresTypes},
 		{"duckdb", "{type: duckdb}", duckdbTypes},
+		{"snowflake", snowflaketest.Start(t, snowflaketest.Options{}).Block(), snowflakeTypes},
+		{"bigquery", bigquerytest.Start(t, bigquerytest.Options{}).Block(), bigqueryTypes},
 	} {
 		begin, end := fmt.Sprintf("<!-- types: %s -->\n", w.name), fmt.Sprintf("<!-- end of types: %s -->", w.name)
 		before, rest, ok1 := strings.Cut(text, begin)
@@ -125,7 +177,7 @@ func TestReadmeTypes(t *testing.T) {
 func typeTable(t *testing.T, block string, types []sample) string {
 	t.Helper()
 	var query strings.Builder
-	query.WriteString("SELECT 1 AS id, 'acme' AS company, 'alice' AS user_name, now() AS at")
+	query.WriteString("SELECT 1 AS id, 'acme' AS company, 'alice' AS user_name, CURRENT_TIMESTAMP AS at")
 	for i, s := range types {
 		fmt.Fprintf(&query, ", %s AS c%d", s.literal, i)
 	}
@@ -156,14 +208,18 @@ syncs:
 	if err := json.Unmarshal(out.Bytes(), &answer); err != nil || len(answer.Records) != 1 || answer.Records[0].Code != "" {
 		t.Fatalf("preview = %s: %v", &out, err)
 	}
+	properties := map[string]json.RawMessage{} // a warehouse may write names in upper case
+	for name, value := range answer.Records[0].Record.Properties {
+		properties[strings.ToLower(name)] = value
+	}
 	var table strings.Builder
 	table.WriteString("\n| type | for instance | property |\n|---|---|---|\n")
 	for i, s := range types {
 		value := "left out"
-		if v, ok := answer.Records[0].Record.Properties[fmt.Sprintf("c%d", i)]; ok {
+		if v, ok := properties[fmt.Sprintf("c%d", i)]; ok {
 			value = "`" + string(v) + "`"
 		}
-		fmt.Fprintf(&table, "| %s | `%s` | %s |\n", s.name, s.literal, value)
+		fmt.Fprintf(&table, "| %s | `%s` | %s |\n", s.name, asWritten.Replace(s.literal), value)
 	}
 	table.WriteString("\n")
 	return table.String()

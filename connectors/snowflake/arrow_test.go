@@ -20,8 +20,8 @@ func TestArrays(t *testing.T) {
 	moment := func(fields ...string) arrow.DataType {
 		var list []arrow.Field
 		for _, f := range fields {
-			typ := arrow.DataType(arrow.PrimitiveTypes.Int32)
-			if f == "epoch" {
+			var typ arrow.DataType
+			if typ = arrow.PrimitiveTypes.Int32; f == "epoch" {
 				typ = arrow.PrimitiveTypes.Int64
 			}
 			list = append(list, arrow.Field{Name: f, Type: typ, Nullable: true})

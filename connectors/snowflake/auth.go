@@ -30,9 +30,8 @@ func (o Options) config() (*sf.Config, error) {
 	c := &sf.Config{
 		User: o.User, Role: o.Role, Warehouse: o.Warehouse, Database: o.Database, Schema: o.Schema,
 		Protocol: o.Protocol, Port: o.Port, MaxRetryCount: o.retries,
-		Application:      "mixsync",
-		DisableTelemetry: true,
-		Params:           o.parameters(),
+		Application: "mixsync",
+		Params:      o.parameters(),
 	}
 	if err := o.address(c); err != nil {
 		return nil, err

@@ -58,9 +58,10 @@ func (d *Driver) LastChange(ctx context.Context, table string) (string, error) {
 	token := ""
 	err = d.each(ctx, "SELECT SYSTEM$LAST_CHANGE_COMMIT_TIME("+quoteText(quoteTable(table))+") AS token", func(b *warehouse.Batch, row int) error {
 		if c := &b.Cols[0]; !c.IsNull(row) {
-			if c.Kind == warehouse.Int {
+			switch c.Kind {
+			case warehouse.Int:
 				token = warehouse.CursorAt(c, row).Text(c.Kind)
-			} else if c.Kind == warehouse.Text || c.Kind == warehouse.Decimal {
+			case warehouse.Text, warehouse.Decimal:
 				token = string(c.Text(row))
 			}
 		}

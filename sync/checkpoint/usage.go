@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
 )
@@ -54,7 +55,7 @@ func (s *Store) Account(ctx context.Context, runID string, used Usage) error {
 	return s.write(ctx, "account for run", func(tx *tx) error {
 		var text sql.NullString
 		err := tx.QueryRowContext(ctx, `SELECT usage FROM runs WHERE id = ?`+s.dialect.lock, runID).Scan(&text)
-		if err == sql.ErrNoRows { // the run never began
+		if errors.Is(err, sql.ErrNoRows) { // the run never began
 			return nil
 		}
 		if err != nil {

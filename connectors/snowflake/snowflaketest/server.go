@@ -126,7 +126,7 @@ func (s *Server) Close() {
 	_ = os.RemoveAll(s.dir)
 }
 
-// Host, Port and the rest are what a connection block needs.
+// Host is where the server listens; it and the rest are what a connection block needs.
 func (s *Server) Host() string { return s.address.IP.String() }
 
 // Port is where the server listens, in plain HTTP.
