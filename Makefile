@@ -6,7 +6,7 @@ GOLANGCI_VERSION := v2.15.0
 GOVULNCHECK_VERSION := latest
 
 # What is judged by how long it takes: without the race detector, and with nothing beside it.
-TIMED := TestTwoProcessesShareARun|TestBackfillGivesWay
+TIMED := TestTwoProcessesShareARun|TestBackfillGivesWay|TestCloudCosts
 
 export CGO_ENABLED ?= 1
 
