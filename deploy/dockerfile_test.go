@@ -152,7 +152,7 @@ func buildCommand(t *testing.T) string {
 func TestImageBuildCommand(t *testing.T) {
 	t.Parallel()
 	got := strings.Join(strings.Fields(buildCommand(t)), " ")
-	want := `CGO_ENABLED=1 go build -trimpath -tags netgo,osusergo ` +
+	want := `CGO_ENABLED=1 go build -trimpath -tags netgo,osusergo,minicore_disabled ` +
 		`-ldflags='-s -w -linkmode external -extldflags "-static"' -o /image/mixsync ./cmd/mixsync`
 	if got != want {
 		t.Errorf("the build command is\n%s\nwant\n%s", got, want)

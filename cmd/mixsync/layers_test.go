@@ -24,7 +24,8 @@ var imports = map[string][]string{
 	"mapping/identity":                   {"mapping/appendjson"},
 	"connectors/postgres":                {"connectors/warehouse", "mapping/appendjson"}, // lists and objects become JSON as they are read
 	"connectors/duckdb":                  {"connectors/warehouse", "mapping/appendjson"},
-	"connectors/snowflake":               {"connectors/warehouse", "connectors/internal/arrowbatch"},
+	"connectors/snowflake":               {"connectors/warehouse", "connectors/internal/arrowbatch", "connectors/snowflake/quiet"},
+	"connectors/snowflake/quiet":         {},
 	"connectors/snowflake/snowflaketest": {},
 	"connectors/bigquery":                {"connectors/warehouse", "connectors/internal/arrowbatch"},
 	"connectors/bigquery/bigquerytest":   {},

@@ -3,7 +3,10 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
+	"os"
+	"os/exec"
 	"slices"
 	"testing"
 
@@ -59,4 +62,26 @@ func TestSnowflakeTableThatGrows(t *testing.T) {
 	want := numbers(1, grown)
 	slices.Sort(want)
 	sameKeys(t, "insert ids", w.mp.InsertIDs(), want)
+}
+
+// Snowflake's driver would unpack a native library in every process.
+func TestNothingIsUnpacked(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "mixsync", "emulator", "--listen", "127.0.0.1:0")
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = bufio.NewReader(out).ReadString('\n') // it is up
+	_ = cmd.Process.Signal(os.Interrupt)
+	_ = cmd.Wait()
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) > 0 {
+		t.Errorf("a process left %v behind, %v", left, err)
+	}
 }

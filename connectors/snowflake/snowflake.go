@@ -10,6 +10,7 @@ import (
 
 	sf "github.com/snowflakedb/gosnowflake"
 
+	_ "github.com/mixsync/mixsync/connectors/snowflake/quiet" // before the vendor's driver
 	"github.com/mixsync/mixsync/connectors/warehouse"
 )
 
