@@ -39,7 +39,7 @@ to send.`,
 		Example: `  mixsync plan
   mixsync plan usage --resync
   mixsync plan usage --start 2025-01-01 --end 2025-02-01 -o json
-  mixsync plan --detailed-exitcode || [ $? -eq 10 ] && mixsync run`,
+  mixsync plan --detailed-exitcode; [ $? -eq 10 ] && mixsync run`,
 		ValidArgsFunction: a.completeSyncs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.names = args

@@ -95,7 +95,7 @@ func (a *app) run(ctx context.Context, o runOptions) error {
 		o.MaxRejects = (*runner.Threshold)(&t)
 	}
 	// What a run holds is buffers that go round, and it makes little garbage:
-	// collecting three times as often costs next to nothing and keeps the peak down.
+	// collecting seven times as often costs next to nothing and keeps the peak down.
 	debug.SetGCPercent(15)
 	forgetStartup()
 	file, err := a.load(false)

@@ -65,7 +65,7 @@ saves, and exits with 0; a second one stops at once.`,
 }
 
 func (a *app) serve(ctx context.Context, o serveOptions) (err error) {
-	debug.SetGCPercent(30) // as in run
+	debug.SetGCPercent(30) // for the reason of run, with more going on at a time
 	forgetStartup()
 	token, err := a.token(o)
 	if err != nil {

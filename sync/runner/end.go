@@ -72,7 +72,7 @@ func (w *work) outcome(run *checkpoint.Run, parts []checkpoint.Slice, err error)
 			}
 		}
 		w.moveMark(run, parts, &o)
-		o.Source = w.readToTheEnd(parts)
+		o.Source = w.readToTheEnd(run, parts)
 		return o
 	case errors.Is(err, pipeline.ErrStopped) || errors.Is(err, context.Canceled):
 		o.Status = checkpoint.Interrupted

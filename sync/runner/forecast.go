@@ -141,7 +141,11 @@ func (w *work) forecastWindow(ctx context.Context, f *Forecast) error {
 	}
 	f.Slices = len(parts)
 	fresh := warehouse.Range{From: window.From, To: window.To, Before: window.Before}
-	if mark := w.target.Mark; mark != nil && w.opts.kind() == checkpoint.Incremental {
+	mark := w.target.Mark
+	if w.opts.kind() != checkpoint.Incremental || mark != nil && !notAfter(mark.Kind, window.From, &mark.Text) {
+		mark = nil // nothing is read again: not asked for, or cursor.start is beyond it
+	}
+	if mark != nil {
 		// Up to the mark rows are read again, for late ones among them.
 		again := *window
 		again.To = &mark.Text
@@ -154,7 +158,7 @@ func (w *work) forecastWindow(ctx context.Context, f *Forecast) error {
 	if err != nil {
 		return err
 	}
-	if mark := w.target.Mark; mark != nil && w.opts.kind() == checkpoint.Incremental {
+	if mark != nil {
 		ties, err := w.count(ctx, warehouse.Range{From: &mark.Text, To: &mark.Text})
 		if err != nil {
 			return err

@@ -51,6 +51,23 @@ func TestForecastComesTrue(t *testing.T) {
 	}
 }
 
+// Rows between the mark and a start that has moved beyond it are not read.
+func TestForecastFromALaterStart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, eventSync(), 7)
+	t.Cleanup(w.close)
+	w.exec(`INSERT INTO t VALUES (1, 100, 1700000000, 'c', 'p', 'v')`)
+	w.good(runner.Options{})
+	w.exec(`INSERT INTO t VALUES (2, 200, 1700000000, 'c', 'p', 'v'), (3, 300, 1700000000, 'c', 'p', 'v')`)
+	c := *w.sync.Cursor
+	c.Start = "250"
+	w.sync.Cursor = &c
+	f, rep := w.forecast(runner.Options{}), w.good(runner.Options{})
+	if f.Rows != rep.Rows || f.Records != rep.Accepted || rep.Accepted != 1 {
+		t.Errorf("%d rows and %d records were forecast; %d were read, %d sent", f.Rows, f.Records, rep.Rows, rep.Accepted)
+	}
+}
+
 // A window that was left unfinished is counted by what is left of it.
 func TestForecastOfAnUnfinishedRun(t *testing.T) {
 	t.Parallel()

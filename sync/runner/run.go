@@ -130,10 +130,12 @@ type work struct {
 	stop   <-chan struct{} // as Runner.Stop, and when the budget is spent
 	now    time.Time       // what future and past are judged by
 	// source identifies the configuration and the state of the table at the start of
-	// the run; empty: not known. settled says that its window ends with the last row
-	// there was: none was too young to be read.
+	// the invocation; empty: not known. settled says that its window ends with the last
+	// row there was: none was too young to be read. opened is the run that was begun
+	// since: no row of it was read before the state was asked for.
 	source  string
 	settled bool
+	opened  string
 	rescans bool // each slice scans what the whole window does
 	// yielded says that we have given way to an incremental run, and go on after it.
 	yielded bool

@@ -78,9 +78,10 @@ func (w *work) configured() string {
 }
 
 // readToTheEnd is what to remember of a run that is complete: the state of the
-// source, if the run has left no row of it for later.
-func (w *work) readToTheEnd(parts []checkpoint.Slice) string {
-	if w.cursor >= 0 && !w.settled {
+// source, if the run has left no row of it for later. What another invocation began,
+// and we took up or helped with, may have been read before the state became this one.
+func (w *work) readToTheEnd(run *checkpoint.Run, parts []checkpoint.Slice) string {
+	if run.ID != w.opened || w.cursor >= 0 && !w.settled {
 		return ""
 	}
 	for _, s := range parts {

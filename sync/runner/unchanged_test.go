@@ -128,6 +128,33 @@ func TestHeldRowsAreNotForgotten(t *testing.T) {
 	}
 }
 
+// A run that is gone on with has read some of its rows before the table became what
+// it is: it does not say that they have been read as they are.
+func TestChangeUnderAnUnfinishedRun(t *testing.T) {
+	t.Parallel()
+	w, x := tellingWorld(t, fullSync())
+	w.exec(`WITH RECURSIVE n(value) AS (SELECT 3 UNION ALL SELECT value + 1 FROM n WHERE value < 12) INSERT INTO t SELECT value, value, 1700000000, 'acme', 'p', 'v' FROM n`)
+	requests, o := 0, runner.Options{RunID: checkpoint.NewRunID()}
+	w.send = func(context.Context, *mixpanel.Payload) (mixpanel.Outcome, bool) {
+		if requests++; requests > 7 { // rows of one company go one by one: the first batch is settled
+			return mixpanel.Outcome{Verdict: mixpanel.Halt, Err: errors.New("down")}, true
+		}
+		return mixpanel.Outcome{}, false
+	}
+	if rep := w.run(t.Context(), o); rep.Status != runner.Failed || rep.Accepted < 5 {
+		t.Fatalf("the run ended as %+v", rep)
+	}
+	w.send = nil
+	w.exec(`UPDATE t SET val = 'w' WHERE id = 1`)
+	x.state = "two"
+	if rep := w.good(o); !rep.Resumed || rep.RunID != o.RunID {
+		t.Fatalf("it was not gone on with: %+v", rep)
+	}
+	if rep := w.good(runner.Options{}); rep.Accepted != 1 {
+		t.Errorf("a row has changed behind the run's back: %+v, want it sent", rep)
+	}
+}
+
 // fullSync reads everything each time.
 func fullSync() runner.Sync {
 	s := profileSync()

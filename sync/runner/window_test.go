@@ -165,7 +165,7 @@ func TestSettledWindow(t *testing.T) {
 				}
 				return tt.within
 			})
-			w.source = "known"
+			w.source, w.opened = "known", "run"
 			to, _, err := w.bound(t.Context(), nil)
 			if err != nil {
 				t.Fatal(err)
@@ -177,7 +177,7 @@ func TestSettledWindow(t *testing.T) {
 			if got != tt.want {
 				t.Errorf("bound() = %q, want %q", got, tt.want)
 			}
-			if w.settled != tt.settled || (w.readToTheEnd(nil) != "") != tt.settled {
+			if w.settled != tt.settled || (w.readToTheEnd(&checkpoint.Run{ID: "run"}, nil) != "") != tt.settled || w.readToTheEnd(&checkpoint.Run{ID: "another's"}, nil) != "" {
 				t.Errorf("settled = %t, want %t", w.settled, tt.settled)
 			}
 		})

@@ -167,10 +167,11 @@ func (w *work) begin(ctx context.Context, kind string, window *checkpoint.Window
 	if err := w.lease.Begin(ctx, run, slices); err != nil {
 		return err
 	}
+	w.opened = run.ID
 	if empty {
 		w.report.RunID = run.ID
 		return w.lease.Finish(ctx, run, checkpoint.Outcome{Status: checkpoint.Succeeded, Columns: w.schema.Names(), MarkAfter: w.markText(),
-			Source: w.readToTheEnd(nil)})
+			Source: w.readToTheEnd(run, nil)})
 	}
 	return w.execute(ctx, run)
 }
