@@ -205,7 +205,9 @@ func (p *Plan) eventTime(b *warehouse.Batch, row int, out *Row) (int64, *Reject)
 	}
 	if p.limit != 0 && ms > p.limit {
 		if p.spec.Future != HoldRow {
-			return 0, reject(CodeTimeOutOfRange, "time", "the time is more than an hour ahead, which Mixpanel refuses")
+			ahead := reject(CodeTimeOutOfRange, "time", "the time is more than an hour ahead, which Mixpanel refuses")
+			ahead.Ahead = true
+			return 0, ahead
 		}
 		out.Hold = true
 	}

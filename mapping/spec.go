@@ -130,6 +130,8 @@ type Reject struct {
 	Code    string
 	Field   string // the mapping or column at fault
 	Message string
+	// Ahead says that the row is right, but before its time: a later read sends it.
+	Ahead bool
 }
 
 // Row is what a record is, beyond its bytes. Hashes are 64 bits of SHA-256 and

@@ -95,8 +95,9 @@ func (d *Driver) isTable(ctx context.Context, parts []string) (bool, error) {
 			}
 			return string(b.Cols[i].Text(row))
 		}
-		// LIKE takes a pattern and any case.
-		if at("name") == name && at("is_external") != "Y" && at("is_hybrid") != "Y" {
+		// LIKE takes a pattern and any case. Whether the token of an Iceberg table moves
+		// when somebody else's catalogue does is not known.
+		if at("name") == name && at("is_external") != "Y" && at("is_hybrid") != "Y" && at("is_iceberg") != "Y" {
 			found = true
 		}
 		return nil

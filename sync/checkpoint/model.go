@@ -79,6 +79,9 @@ type Counts struct {
 	BytesJSON    int64            `json:"bytes_json"`
 	BytesWire    int64            `json:"bytes_wire"`
 	RejectCounts map[string]int64 `json:"reject_counts"`
+	// Waiting counts the rejects, among those filed or unchanged, whose time has not
+	// come yet: a later read of the same rows sends them.
+	Waiting int64 `json:"waiting,omitempty"`
 }
 
 // Run is one attempt, or several, at one window.

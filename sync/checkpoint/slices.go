@@ -324,6 +324,7 @@ func (c *Counts) Add(b Counts) {
 	c.Held += b.Held
 	c.Unchanged += b.Unchanged
 	c.Restated += b.Restated
+	c.Waiting += b.Waiting
 	c.Requests += b.Requests
 	c.Retries += b.Retries
 	c.BytesJSON += b.BytesJSON

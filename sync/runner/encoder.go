@@ -306,6 +306,9 @@ const maxPayloadValue = 16 << 10
 func (e *encoder) reject(row int, bad *mapping.Reject) {
 	n := e.note
 	defer n.skipKey()
+	if bad.Ahead {
+		n.waiting++ // also when it is filed already
+	}
 	e.news = append(append(e.news[:0], bad.Code...), 0)
 	if bad.Code != mapping.CodeDuplicateKey { // which of the twins it is does not matter
 		e.news = e.plan.Payload(e.batch, row, e.news)

@@ -112,14 +112,11 @@ func (w *work) forecastAll(ctx context.Context, f *Forecast) (err error) {
 }
 
 func (w *work) forecastWindow(ctx context.Context, f *Forecast) error {
-	var left *checkpoint.Run
-	var err error
-	if w.Store != nil && !w.opts.ranged() {
-		if left, err = w.Store.LeftOver(ctx, w.target.ID, w.opts.kind()); err != nil {
-			return err
-		}
+	left, err := w.leftOver(ctx)
+	if err != nil {
+		return err
 	}
-	if left != nil {
+	if len(left) > 0 {
 		return w.forecastRest(ctx, f, left)
 	}
 	var window *checkpoint.Window
@@ -171,54 +168,6 @@ func (w *work) forecastWindow(ctx context.Context, f *Forecast) error {
 	return w.forecastScan(ctx, f, spec)
 }
 
-// forecastRest is for a run that was left unfinished: what is left of it, and
-// what has come since.
-func (w *work) forecastRest(ctx context.Context, f *Forecast, run *checkpoint.Run) error {
-	f.Unfinished, f.Window = run.ID, &run.Window
-	parts, err := w.Store.Slices(ctx, run.ID)
-	if err != nil {
-		return err
-	}
-	for _, s := range parts {
-		if s.Status == checkpoint.SliceDone {
-			continue
-		}
-		f.Slices++
-		left := warehouse.Range{From: s.Window.From, To: s.Window.To, Before: s.Window.Before}
-		if s.Position != nil && s.Position.Cursor != nil {
-			left.From = s.Position.Cursor
-		}
-		n, err := w.count(ctx, left)
-		if err != nil {
-			return err
-		}
-		f.Rows += n
-	}
-	spec := w.readSpec()
-	spec.From, spec.To = run.Window.From, run.Window.To
-	if to := run.Window.To; to != nil && run.Kind == checkpoint.Incremental {
-		bound, _, err := w.bound(ctx, to)
-		if err != nil {
-			return err
-		}
-		if bound != nil && *bound != *to {
-			since, err := w.count(ctx, warehouse.Range{From: to, To: bound})
-			if err != nil {
-				return err
-			}
-			ties, err := w.count(ctx, warehouse.Range{From: to, To: to})
-			if err != nil {
-				return err
-			}
-			f.Slices++
-			f.Rows += since - ties
-			spec.To = bound
-		}
-	}
-	f.Records = f.Rows
-	return w.forecastScan(ctx, f, spec)
-}
-
 func (w *work) count(ctx context.Context, r warehouse.Range) (int64, error) {
 	return warehouse.Count(ctx, w.Driver, w.sync.Source, &w.schema.Fields[w.cursor], r, 0)
 }
@@ -237,7 +186,7 @@ func (w *work) rehearse(ctx context.Context, window checkpoint.Window) (rows, re
 	return own.report.Rows, own.report.Accepted, err
 }
 
-// forecastScan asks what reading would scan, all slices together.
+// forecastScan adds what a read would scan.
 func (w *work) forecastScan(ctx context.Context, f *Forecast, spec warehouse.ReadSpec) error {
 	bytes, known, err := w.estimate(ctx, spec)
 	if err != nil || !known {
@@ -245,6 +194,9 @@ func (w *work) forecastScan(ctx context.Context, f *Forecast, spec warehouse.Rea
 	}
 	if w.rescans {
 		bytes *= int64(f.Slices)
+	}
+	if f.BytesToScan != nil {
+		bytes += *f.BytesToScan
 	}
 	f.BytesToScan = &bytes
 	return nil

@@ -125,3 +125,26 @@ func TestSlicesThatScanTheWhole(t *testing.T) {
 		}
 	}
 }
+
+// An incremental run finishes a resync that was left first, and then reads what has
+// come since.
+func TestForecastOfAnUnfinishedResync(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, eventSync(), 7)
+	t.Cleanup(w.close)
+	w.exec(`WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n WHERE value < 50) INSERT INTO t SELECT value, value, 1700000000, 'c', 'p', 'v' FROM n`)
+	w.good(runner.Options{})
+	w.send = func(context.Context, *mixpanel.Payload) (mixpanel.Outcome, bool) {
+		return mixpanel.Outcome{Verdict: mixpanel.Halt, Err: errors.New("down")}, true
+	}
+	if rep := w.run(t.Context(), runner.Options{Resync: true}); rep.Status != runner.Failed {
+		t.Fatalf("the resync ended as %+v", rep)
+	}
+	w.send = nil
+	w.exec(`INSERT INTO t VALUES (51, 51, 1700000000, 'c', 'p', 'v')`)
+	f := w.forecast(runner.Options{})
+	rep := w.good(runner.Options{})
+	if f.Unfinished == "" || f.Rows != rep.Rows || f.Records != rep.Accepted || rep.Accepted != 51 {
+		t.Errorf("forecast %+v, but %d rows were read and %d sent", f, rep.Rows, rep.Accepted)
+	}
+}

@@ -19,7 +19,7 @@ type note struct {
 	enc    *encoder
 	before *warehouse.Position // the place before the batch; empty: the start of the window
 
-	rows, sent, unchanged, held, restated int64
+	rows, sent, unchanged, held, restated, waiting int64
 
 	hold    *warehouse.Position // as checkpoint.Slice.Held; nil: no row is held
 	reached *string             // the greatest cursor of the batch
@@ -113,7 +113,7 @@ func (n *note) settle() {
 func (n *note) counts() checkpoint.Counts {
 	c := checkpoint.Counts{
 		Rows: n.rows, Sent: n.sent, Accepted: n.sent - int64(len(n.refused)), Rejected: int64(len(n.rejects)),
-		Held: n.held, Unchanged: n.unchanged, Restated: n.restated,
+		Held: n.held, Unchanged: n.unchanged, Restated: n.restated, Waiting: n.waiting,
 	}
 	for i := range n.rejects {
 		if c.RejectCounts == nil {

@@ -85,7 +85,7 @@ func (w *work) readToTheEnd(run *checkpoint.Run, parts []checkpoint.Slice) strin
 		return ""
 	}
 	for _, s := range parts {
-		if s.Counts.Held > 0 {
+		if s.Counts.Held > 0 || s.Counts.Waiting > 0 {
 			return ""
 		}
 	}

@@ -210,3 +210,18 @@ func TestUsageOfARun(t *testing.T) {
 		t.Errorf("the history has %+v, %v, want %d queries", run, err, rep.Queries)
 	}
 }
+
+// Nor is an event that was filed because its time had not come.
+func TestRejectsBeforeTheirTimeAreLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	w, _ := tellingWorld(t, eventSync())
+	w.exec(`INSERT INTO t VALUES (3, 3, unixepoch() + 90000, 'acme', 'cy', 'v')`)
+	if rep := w.good(runner.Options{}); rep.Rejected != 1 {
+		t.Fatalf("first run: %+v", rep)
+	}
+	for range 2 { // also when the reject is no news
+		if rep := w.good(runner.Options{}); rep.Status == runner.Skipped {
+			t.Error("a run is skipped although a row waits for its time")
+		}
+	}
+}

@@ -1,3 +1,5 @@
+//go:build cgo
+
 // Command bench measures mixsync against floors taken in the same run: what the
 // least program that could do the job costs on the same machine, server and
 // rows. It starts a PostgreSQL of its own, drives the built binary as a process,
