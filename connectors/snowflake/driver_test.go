@@ -388,6 +388,10 @@ func TestLastChange(t *testing.T) {
 	if got := change("marts.v_usage"); got != "" {
 		t.Errorf("the state of a view = %q, want none", got)
 	}
+	exec(t, server, "CREATE SCHEMA other; CREATE TABLE other.v_usage (id NUMBER)")
+	if got := change("v_usage"); got != "" {
+		t.Errorf("the state of a view that has a table's name in another schema = %q, want none", got)
+	}
 	server.FailQueries("SYSTEM$", "002140", "42601", "Unknown function")
 	if got := change("marts.fct_usage"); got != "" {
 		t.Errorf("the state where nothing tells it = %q, want none", got)

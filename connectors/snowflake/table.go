@@ -76,13 +76,15 @@ func (d *Driver) LastChange(ctx context.Context, table string) (string, error) {
 // isTable looks a name up among the tables that hold their rows themselves.
 func (d *Driver) isTable(ctx context.Context, parts []string) (bool, error) {
 	name := parts[len(parts)-1]
-	sql := "SHOW TABLES LIKE " + quoteText(name)
+	// Without a scope the whole database is searched: a table elsewhere would vouch
+	// for a view of its name here.
+	sql := "SHOW TABLES LIKE " + quoteText(name) + " IN SCHEMA"
 	if len(parts) > 1 {
 		within := make([]string, len(parts)-1)
 		for i := range within {
 			within[i] = quote(parts[i])
 		}
-		sql += " IN SCHEMA " + strings.Join(within, ".")
+		sql += " " + strings.Join(within, ".")
 	}
 	found := false
 	err := d.each(ctx, sql, func(b *warehouse.Batch, row int) error {

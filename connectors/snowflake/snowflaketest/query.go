@@ -3,6 +3,7 @@
 package snowflaketest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -142,7 +143,7 @@ func (s *Server) abortRequest(w http.ResponseWriter, r *http.Request) {
 
 var (
 	lastChange = regexp.MustCompile(`^SELECT SYSTEM\$LAST_CHANGE_COMMIT_TIME\('((?:[^']|'')*)'\)`)
-	showTables = regexp.MustCompile(`^SHOW TABLES LIKE ('(?:[^']|'')*')(?: IN SCHEMA (?:"[^"]*"\.)?"([^"]*)")?$`)
+	showTables = regexp.MustCompile(`^SHOW TABLES LIKE ('(?:[^']|'')*')( IN SCHEMA)?(?: (?:"[^"]*"\.)?"([^"]*)")?$`)
 )
 
 // run runs a statement and keeps its chunks.
@@ -166,8 +167,8 @@ func (s *Server) run(ctx context.Context, q *query) (map[string]any, error) {
 	} else if m := showTables.FindStringSubmatch(q.sql); m != nil {
 		json = true // as Snowflake answers what is no query
 		sql = `SELECT upper(table_name) AS "name", 'TABLE' AS "kind", 'N' AS "is_external" FROM duckdb_tables() WHERE upper(table_name) LIKE upper(` + m[1] + `)`
-		if m[2] != "" {
-			sql += " AND upper(schema_name) = upper('" + m[2] + "')"
+		if m[2] != "" { // or the whole database
+			sql += " AND upper(schema_name) = upper('" + cmp.Or(m[3], s.options.Schema) + "')"
 		}
 	}
 	out := &output{json: json, inline: s.options.InlineRows, chunk: s.options.ChunkRows, file: func(n int) string { return s.chunkFile(q.id, n) },
