@@ -2,6 +2,7 @@ package configs
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -114,6 +115,9 @@ func checkWarehouse(d *decoder, path string, w *Warehouse) {
 		}
 		if w.BigQuery.Insecure && d.has(join(path, "credentials")) {
 			d.faultAt(join(path, "credentials"), "remove credentials or insecure", "would be sent without TLS")
+		}
+		if u, err := url.Parse(w.BigQuery.Endpoint); err == nil && u.Scheme == "http" && !w.BigQuery.Insecure && !isLoopback(u.Hostname()) {
+			d.faultAt(join(path, "endpoint"), "write https, or insecure: true for a test server, which sends none", "would send credentials in the clear")
 		}
 	}
 }
