@@ -40,6 +40,8 @@ const (
 	asTimestamp
 	asTimestampTZ
 
+	wholeNumber // a decimal without a fraction: as integers are
+
 	// As another type than the column's own, on request.
 	boolToString
 	intToString
@@ -62,6 +64,9 @@ const (
 func encodingOf(f *warehouse.Field, typ string) (encoding, string) {
 	own, name := ownEncoding(f)
 	if typ == "" || typ == name {
+		if f.Whole && own == asDecimal {
+			own = wholeNumber
+		}
 		return own, name
 	}
 	type pair struct {
@@ -154,6 +159,8 @@ func (p *Plan) appendValue(dst []byte, enc encoding, c *warehouse.Column, row in
 	case asDecimal:
 		out, ok := appendjson.Decimal(dst, c.Text(row), &p.tally)
 		return out, p.finite(ok)
+	case wholeNumber:
+		return appendjson.Integer(dst, c.Text(row)), written
 	case asText:
 		return appendjson.String(dst, c.Text(row), maxString, &p.tally), written
 	case asBytes:

@@ -64,7 +64,7 @@ func TestAccount(t *testing.T) {
 			return warehouse.Source{Table: name}
 		},
 		Series: func(count int) string {
-			return fmt.Sprintf("SELECT seq8() + 1 AS n FROM TABLE(GENERATOR(ROWCOUNT => %d))", count)
+			return fmt.Sprintf("SELECT CAST(seq8() + 1 AS NUMBER(18,0)) AS n FROM TABLE(GENERATOR(ROWCOUNT => %d))", count)
 		},
 		Wide: func(count, size int) string {
 			return fmt.Sprintf("SELECT repeat('x', %d) AS v FROM TABLE(GENERATOR(ROWCOUNT => %d))", size, count)

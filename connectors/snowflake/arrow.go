@@ -24,7 +24,13 @@ func (c *column) convert() arrowbatch.Convert {
 		if c.typ == "decfloat" {
 			return arrowbatch.Rendered(c.decfloat)
 		}
-		return arrowbatch.Rendered(c.decimal)
+		rendered := arrowbatch.Rendered(c.decimal)
+		return func(col *warehouse.Column, a arrow.Array, from, to int) error {
+			if col.Kind == warehouse.Int {
+				return c.ints(col, a, from, to)
+			}
+			return rendered(col, a, from, to)
+		}
 	case warehouse.Float:
 		return arrowbatch.Floats
 	case warehouse.Bool:

@@ -16,7 +16,7 @@ import (
 // readSeries reads the series from 1 to count and checks that each number came once.
 func readSeries(t *testing.T, d warehouse.Driver, count int64) error {
 	t.Helper()
-	rows, err := d.Query(t.Context(), fmt.Sprintf("SELECT CAST(n AS BIGINT) AS n, repeat('x', 20) AS s FROM range(1, %d) AS s(n)", count+1))
+	rows, err := d.Query(t.Context(), fmt.Sprintf("SELECT CAST(n AS NUMBER(18,0)) AS n, repeat('x', 20) AS s FROM range(1, %d) AS s(n)", count+1))
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func conform(t *testing.T, o snowflaketest.Options) {
 			return warehouse.Source{Table: name}
 		},
 		Series: func(count int) string {
-			return fmt.Sprintf("SELECT CAST(n AS BIGINT) AS n FROM range(1, %d) AS s(n)", count+1)
+			return fmt.Sprintf("SELECT CAST(n AS NUMBER(18,0)) AS n FROM range(1, %d) AS s(n)", count+1)
 		},
 		Wide: func(count, size int) string {
 			return fmt.Sprintf("SELECT repeat('x', %d) AS v FROM range(%d)", size, count)

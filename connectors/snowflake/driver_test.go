@@ -269,13 +269,30 @@ func TestStatements(t *testing.T) {
 	}
 }
 
-// NUMBER(38,0) is read as 64 bits. A value that they do not hold is no other value.
+// NUMBER(38,0) holds any number. Of what is read as 64 bits, as a cursor is, a value
+// that they do not hold is no other value.
 func TestNumbersBeyond64Bits(t *testing.T) {
 	t.Parallel()
 	for _, json := range []bool{false, true} {
 		server := snowflaketest.Start(t, snowflaketest.Options{JSON: json})
-		_, err := query(t, open(t, server, nil), "SELECT CAST('9223372036854775808' AS NUMBER(38,0)) AS \"ID\"")
+		d := open(t, server, nil)
+		got, err := query(t, d, "SELECT CAST('9223372036854775808' AS NUMBER(38,0)) AS \"ID\"")
+		if err != nil || len(got) != 1 || got[0][0] != "9223372036854775808" {
+			t.Errorf("a number beyond 64 bits = %v, %v", got, err)
+		}
+		src := warehouse.Source{Query: "SELECT CAST('9223372036854775808' AS NUMBER(38,0)) AS \"ID\"", Cursor: "id"}
+		schema, err := warehouse.Describe(t.Context(), d, src)
+		if err != nil || schema.Fields[0].Kind != warehouse.Int {
+			t.Fatalf("the cursor is described as %+v, %v, want an integer", schema, err)
+		}
+		reader, err := warehouse.NewReader(d, schema, warehouse.ReadSpec{Source: src, Cursor: "ID"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = reader.Next(t.Context(), warehouse.NewBatch(schema))
 		wantError(t, err, warehouse.ClassSchema, `column "ID" of type NUMBER(38,0) holds 9223372036854775808`, `CAST("ID" AS VARCHAR)`)
+		_, err = warehouse.MaxCursor(t.Context(), d, src, schema.Fields[0], nil, nil)
+		wantError(t, err, warehouse.ClassSchema, `cursor column "ID"`, "another cursor")
 	}
 }
 
@@ -345,7 +362,7 @@ func TestCursors(t *testing.T) {
 			t.Parallel()
 			table := "cursor_" + strings.Trim(strings.ReplaceAll(typ, "(38,0)", ""), " ")
 			exec(t, server, fmt.Sprintf("CREATE TABLE %s (moved %s); INSERT INTO %s VALUES (%s)", table, typ, table, strings.Join(test.values, "), (")))
-			src := warehouse.Source{Table: table}
+			src := warehouse.Source{Table: table, Cursor: "moved"}
 			schema, err := warehouse.Describe(t.Context(), d, src)
 			if err != nil {
 				t.Fatal(err)

@@ -35,9 +35,10 @@ func appendLine(b *warehouse.Batch, columns []column, line []*string) error {
 
 func (c *column) appendText(col *warehouse.Column, text string) error {
 	ok := true
-	switch c.kind {
-	case warehouse.Int:
+	if col.Kind == warehouse.Int {
 		return c.appendInt(col, text)
+	}
+	switch c.kind {
 	case warehouse.Bool:
 		switch strings.ToLower(text) {
 		case "1", "true":
@@ -58,6 +59,9 @@ func (c *column) appendText(col *warehouse.Column, text string) error {
 	case warehouse.Time, warehouse.Timestamp, warehouse.TimestampTZ:
 		ok = appendSeconds(col, text)
 	case warehouse.Decimal:
+		if c.whole() && strings.Contains(text, ".") {
+			return c.unfit(strconv.Quote(text))
+		}
 		if col.Data, ok = appendDecimal(col.Data, text); ok {
 			col.EndText()
 		}

@@ -34,7 +34,7 @@ func columnsOf(result sf.ArrowStreamLoader) []column {
 func (c *column) kindOf() warehouse.Kind {
 	switch c.typ {
 	case "fixed":
-		if c.scale > 0 {
+		if c.scale > 0 || c.whole() {
 			return warehouse.Decimal
 		}
 		return warehouse.Int
@@ -60,6 +60,14 @@ func (c *column) kindOf() warehouse.Kind {
 	return warehouse.Text
 }
 
+// whole reports whether the column is a NUMBER of whole numbers that may be beyond
+// 64 bits, as INT and NUMBER by themselves are. Its values are decimals, but where a
+// batch asks for integers.
+func (c *column) whole() bool {
+	const int64Digits = 19
+	return c.typ == "fixed" && c.scale == 0 && (c.precision <= 0 || c.precision > int64Digits)
+}
+
 // typeName is the type as SQL has it.
 func (c *column) typeName() string {
 	switch c.typ {
@@ -81,7 +89,8 @@ func (c *column) typeName() string {
 func schemaOf(columns []column) *warehouse.Schema {
 	schema := &warehouse.Schema{Fields: make([]warehouse.Field, len(columns))}
 	for i, c := range columns {
-		schema.Fields[i] = warehouse.Field{Name: c.name, Kind: c.kind, Type: c.typeName(), NotNull: !c.nullable, Sortable: c.kind != warehouse.JSON}
+		schema.Fields[i] = warehouse.Field{Name: c.name, Kind: c.kind, Type: c.typeName(), NotNull: !c.nullable,
+			Sortable: c.kind != warehouse.JSON, Whole: c.whole()}
 	}
 	return schema
 }

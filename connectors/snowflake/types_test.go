@@ -10,8 +10,9 @@ import (
 
 // types are Snowflake's, each with a value.
 var types = []warehousetest.Type{
-	{Name: "NUMBER(38,0)", Literal: "CAST(42 AS NUMBER(38,0))", Kind: warehouse.Int, Want: "42"},
-	{Name: "NUMBER(38,0), 64 bits of it", Literal: "CAST(-9223372036854775808 AS NUMBER(38,0))", Kind: warehouse.Int, Want: "-9223372036854775808"},
+	{Name: "NUMBER(38,0)", Literal: "CAST(42 AS NUMBER(38,0))", Kind: warehouse.Decimal, Want: "42"},
+	{Name: "NUMBER(38,0), all of it", Literal: "CAST(-99999999999999999999999999999999999999 AS NUMBER(38,0))", Kind: warehouse.Decimal, Want: "-99999999999999999999999999999999999999"},
+	{Name: "NUMBER(19,0), 64 bits of it", Literal: "CAST(-9223372036854775808 AS NUMBER(19,0))", Kind: warehouse.Int, Want: "-9223372036854775808"},
 	{Name: "NUMBER(9,0)", Literal: "CAST(-7 AS NUMBER(9,0))", Kind: warehouse.Int, Want: "-7"},
 	{Name: "NUMBER(10,2)", Literal: "CAST(-0.05 AS NUMBER(10,2))", Kind: warehouse.Decimal, Want: "-0.05"},
 	{Name: "NUMBER(38,10)", Literal: "CAST(1234567890123456789012345678.0123456789 AS NUMBER(38,10))", Kind: warehouse.Decimal, Want: "1234567890123456789012345678.0123456789"},

@@ -30,7 +30,16 @@ func extreme(ctx context.Context, d Driver, src Source, f Field, which string, f
 	var bound *string
 	err := firstRow(ctx, d, &q, func(b *Batch) error {
 		c := &b.Cols[0]
-		if c.Kind != f.Kind {
+		if c.Kind == Decimal && f.Kind == Int && b.Schema.Fields[0].Whole && !c.IsNull(0) {
+			cursor, err := ParseCursor(Int, string(c.Text(0)))
+			if err != nil {
+				return Errorf(ClassSchema, "choose another cursor", "cursor column %q: %w", f.Name, err)
+			}
+			text := cursor.Text(Int)
+			bound = &text
+			return nil
+		}
+		if !b.Schema.Fields[0].fills(f.Kind) {
 			return Errorf(ClassSchema, "run check: the column's type has changed", "cursor column %q is %s, expected %s", f.Name, c.Kind, f.Kind)
 		}
 		if !c.IsNull(0) {

@@ -50,6 +50,9 @@ type Field struct {
 	Float32  bool   // a Float of single precision: print the shortest text that gives the float32 back
 	NotNull  bool   // the warehouse declares that it holds no NULL; false when unknown
 	Sortable bool   // the warehouse can ORDER BY it
+	// Whole says that a Decimal holds whole numbers alone. The driver fills a column
+	// of kind Int with it as well, as far as 64 bits hold them: a cursor's.
+	Whole bool
 }
 
 // Schema is the columns of a result, in order. It is read-only once made.
@@ -85,13 +88,16 @@ func (s *Schema) Index(name string) int {
 func (s *Schema) Fits(b *Batch) error {
 	ok := len(b.Cols) == len(s.Fields)
 	for i := 0; ok && i < len(b.Cols); i++ {
-		ok = b.Cols[i].Kind == s.Fields[i].Kind
+		ok = s.Fields[i].fills(b.Cols[i].Kind)
 	}
 	if !ok {
 		return Errorf(ClassSchema, "run again", "the columns of the result are not those that were described")
 	}
 	return nil
 }
+
+// fills reports whether a driver fills a column of a kind with the field's values.
+func (f *Field) fills(k Kind) bool { return f.Kind == k || f.Whole && k == Int }
 
 // Names lists the column names in order.
 func (s *Schema) Names() []string {

@@ -44,6 +44,7 @@ func Describe(ctx context.Context, d Driver, src Source) (*Schema, error) {
 		}
 		seen[f.Name] = true
 	}
+	schema = withCursor(schema, src.Cursor)
 	table, err := DescribeTable(ctx, d, src)
 	if err != nil || table == nil {
 		return schema, err
@@ -54,6 +55,21 @@ func Describe(ctx context.Context, d Driver, src Source) (*Schema, error) {
 		f.NotNull = f.NotNull || table.NotNull[f.Name]
 	}
 	return declared, nil
+}
+
+// withCursor has the cursor be an integer where the warehouse has whole numbers of
+// any size: a cursor counts, and 64 bits are enough for that.
+func withCursor(schema *Schema, name string) *Schema {
+	i := -1
+	if name != "" {
+		i = schema.Index(name)
+	}
+	if i < 0 || !schema.Fields[i].Whole {
+		return schema
+	}
+	counted := &Schema{Fields: append([]Field(nil), schema.Fields...)}
+	counted.Fields[i].Kind = Int
+	return counted
 }
 
 // describeSource describes all columns of a source, the cursor among them.

@@ -426,3 +426,17 @@ func FuzzBase64(f *testing.F) {
 		}
 	})
 }
+
+// Integer writes what Int does, and what is beyond it.
+func TestInteger(t *testing.T) {
+	t.Parallel()
+	for _, v := range []int64{0, 1, -1, 42, appendjson.MaxSafeInteger - 1, appendjson.MaxSafeInteger, appendjson.MaxSafeInteger + 1, -appendjson.MaxSafeInteger, -appendjson.MaxSafeInteger - 1, math.MaxInt64, math.MinInt64} {
+		text := strconv.AppendInt(nil, v, 10)
+		if got, want := string(appendjson.Integer([]byte("x"), text)), string(appendjson.Int([]byte("x"), v)); got != want {
+			t.Errorf("Integer(%d) = %s, want %s", v, got, want)
+		}
+	}
+	if got, want := string(appendjson.Integer(nil, []byte("-123456789012345678901234567890"))), `"-123456789012345678901234567890"`; got != want {
+		t.Errorf("Integer = %s, want %s", got, want)
+	}
+}

@@ -20,6 +20,19 @@ func Int(dst []byte, v int64) []byte {
 	return strconv.AppendInt(dst, v, 10)
 }
 
+// Integer is Int for a whole number of any size, as decimal digits with a sign at
+// most and without leading zeros.
+func Integer(dst, text []byte) []byte {
+	const most = "9007199254740992" // MaxSafeInteger
+	digits := bytes.TrimPrefix(text, []byte("-"))
+	if len(digits) < len(most) || len(digits) == len(most) && string(digits) <= most {
+		return append(dst, text...)
+	}
+	dst = append(dst, '"')
+	dst = append(dst, text...)
+	return append(dst, '"')
+}
+
 // Float appends the shortest number that gives v back as a float of the given
 // bits, 32 or 64. NaN and infinities are not JSON: nothing is appended and ok
 // is false.

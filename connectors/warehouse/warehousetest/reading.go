@@ -58,6 +58,7 @@ func (h *Harness) cursorTable(t *testing.T, kind warehouse.Kind) *cursorTable {
 	add("NULL", "1", "a", "no cursor")
 	c.src = h.Create(t, []Column{{Name: "at", Kind: kind}, {Name: "k1", Kind: warehouse.Int}, {Name: "k2", Kind: warehouse.Text},
 		{Name: "payload", Kind: warehouse.Text}}, rows)
+	c.src.Cursor = "at"
 	c.schema = h.schema(t, c.src)
 	return c
 }
