@@ -40,14 +40,14 @@ func (d *Driver) connect(ctx context.Context) error {
 	base := http.DefaultTransport.(*http.Transport).Clone()
 	base.MaxIdleConnsPerHost = 16 // as many statements at a time need no more
 	base.DialContext = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext
-	base.ResponseHeaderTimeout = 2 * time.Minute // BigQuery lets nobody wait longer than 10 s
+	base.ResponseHeaderTimeout = 40 * time.Second // BigQuery lets nobody wait longer than 10 s
 	transport, err := htransport.NewTransport(ctx, base, append(auth, option.WithScopes(bigquery.Scope))...)
 	if err != nil {
 		return credentialsError(err, o)
 	}
 	options := []option.ClientOption{option.WithHTTPClient(&http.Client{Transport: &patient{base: transport, limit: o.Patience}})}
 	if o.Endpoint != "" {
-		options = append(options, option.WithEndpoint(o.Endpoint))
+		options = append(options, option.WithEndpoint(o.endpoint()))
 	}
 	if d.client, err = bigquery.NewClient(ctx, o.Project, options...); err != nil {
 		return credentialsError(err, o)

@@ -40,11 +40,13 @@ func (d *Driver) failure(ctx context.Context, err error) error {
 	}
 	var gone *givenUp
 	if errors.As(err, &gone) {
-		if isCredentials(gone) {
+		switch {
+		case isCredentials(gone) && strings.Contains(gone.Error(), "dial tcp"): // where tokens come from
+			return &warehouse.Error{Class: warehouse.ClassUnreachable, Hint: d.reachHint("bigquery.googleapis.com", ""), Err: gone}
+		case isCredentials(gone):
 			return credentialsError(gone, &d.options)
-		}
-		if gone.status != 0 {
-			return &warehouse.Error{Class: warehouse.ClassTransient, Err: gone}
+		case gone.status != 0:
+			return &warehouse.Error{Class: warehouse.ClassTransient, Code: gone.reason, Hint: busyHint, Err: gone}
 		}
 		return &warehouse.Error{Class: warehouse.ClassUnreachable, Hint: d.reachHint("bigquery.googleapis.com", d.options.Endpoint), Err: gone}
 	}
@@ -95,6 +97,7 @@ func (d *Driver) rpcFailure(s *status.Status) error {
 }
 
 const (
+	busyHint    = "run again later; if it persists, look at the quotas of the project and at https://status.cloud.google.com"
 	refusedHint = "the credentials have expired or were withdrawn: check that the key is still there in IAM and that the clock of this machine is right, or log in again"
 	adcHint     = "set credentials to the JSON of a service account or workload identity, run gcloud auth application-default login, " +
 		"or let the machine or pod have a service account; GOOGLE_APPLICATION_CREDENTIALS names a file that holds one"

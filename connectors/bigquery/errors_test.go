@@ -3,11 +3,14 @@
 package bigquery_test
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -79,7 +82,41 @@ func TestRefusedForReal(t *testing.T) {
 	d = open(t, s, bigquery.Options{Patience: time.Second})
 	s.FailCalls(100, 503, "backendError", "try again")
 	_, err = d.Query(t.Context(), "SELECT 1 AS n")
-	wantError(t, err, warehouse.ClassTransient, "has answered 503", "")
+	wantError(t, err, warehouse.ClassTransient, "has answered 503", "run again later")
+}
+
+// TestJobThatStaysFailed ends: the client repeats such a refusal for ever, and the
+// job gives it for ever.
+func TestJobThatStaysFailed(t *testing.T) {
+	t.Parallel()
+	for _, reason := range []string{"rateLimitExceeded", "jobRateLimitExceeded", "backendError", "internalError"} {
+		t.Run(reason, func(t *testing.T) {
+			t.Parallel()
+			s := bigquerytest.Start(t, bigquerytest.Options{})
+			d := open(t, s, bigquery.Options{Patience: time.Second})
+			s.FailJobs(1, reason, "Exceeded rate limits: too many table update operations")
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			_, err := d.Query(ctx, "SELECT 1 AS n")
+			wantError(t, err, warehouse.ClassTransient, "Exceeded rate limits", "run again later")
+		})
+	}
+}
+
+// TestEndpoints are of servers that are no BigQuery, or are written without scheme.
+func TestEndpoints(t *testing.T) {
+	t.Parallel()
+	s := bigquerytest.Start(t, bigquerytest.Options{})
+	d := open(t, s, bigquery.Options{Endpoint: strings.TrimPrefix(s.Endpoint, "http://")})
+	if _, total, err := sum(t, d, "SELECT 7 AS n"); err != nil || total != 7 {
+		t.Errorf("an endpoint without scheme: %d, %v", total, err)
+	}
+	other := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(other.Close)
+	_, err := bigquery.Open(t.Context(), bigquery.Options{Project: "p", Endpoint: other.URL, Insecure: true})
+	wantError(t, err, warehouse.ClassConfig, "404 Not Found", "check project and endpoint")
+	_, err = bigquery.Open(t.Context(), bigquery.Options{Project: "p", Endpoint: s.Endpoint, Credentials: serviceAccount(t, "http://127.0.0.1:1/token"), Patience: time.Second})
+	wantError(t, err, warehouse.ClassUnreachable, "cannot fetch token", "where its tokens come from")
 }
 
 // TestCredentials are checked before anybody else reads them, and never told.

@@ -1,6 +1,7 @@
 package bigquery
 
 import (
+	"strings"
 	"time"
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
@@ -70,4 +71,13 @@ func (o *Options) complete() error {
 		o.Patience = defaultPatience
 	}
 	return nil
+}
+
+// endpoint is Endpoint as a URL. Google's client takes a bare host:port for one that
+// speaks TLS.
+func (o *Options) endpoint() string {
+	if o.Insecure && !strings.Contains(o.Endpoint, "://") {
+		return "http://" + o.Endpoint
+	}
+	return o.Endpoint
 }

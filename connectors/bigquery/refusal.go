@@ -16,10 +16,13 @@ const (
 // refusal classifies BigQuery's word, which is the reason: the status beside it
 // says less. https://cloud.google.com/bigquery/docs/error-messages lists them.
 func (d *Driver) refusal(reason string, code int, message string) error {
+	if message == "" { // no error as BigQuery words it
+		message = fmt.Sprintf("the answer is %d %s, without a reason", code, http.StatusText(code))
+	}
 	e := &warehouse.Error{Class: warehouse.ClassQuery, Code: reason, Err: fmt.Errorf("bigquery: %s", oneLine(message))}
 	switch reason {
 	case "rateLimitExceeded", "jobRateLimitExceeded", "quotaExceeded", "backendError", "internalError", "tableUnavailable":
-		e.Class = warehouse.ClassTransient
+		e.Class, e.Hint = warehouse.ClassTransient, busyHint
 	case "accessDenied", "forbidden":
 		e.Class, e.Hint = warehouse.ClassCredentials, d.grantHint(message)
 	case "accessNotConfigured", "billingNotEnabled", "SERVICE_DISABLED":
@@ -57,7 +60,7 @@ func byStatus(code int) (warehouse.Class, string) {
 	case code == http.StatusNotFound:
 		return warehouse.ClassConfig, "check project and endpoint"
 	case code == http.StatusTooManyRequests, code >= http.StatusInternalServerError:
-		return warehouse.ClassTransient, ""
+		return warehouse.ClassTransient, busyHint
 	}
 	return warehouse.ClassQuery, ""
 }

@@ -69,8 +69,9 @@ func argument(a warehouse.Arg) (typ []byte, value any, err error) {
 	return nil, value, nil
 }
 
-// Nanoseconds since 1970, which timestamps are bound as, hold these years.
-var first, last = time.Unix(0, -1<<63), time.Unix(0, 1<<63-1)
+// Snowflake's years. Timestamps are bound as nanoseconds since 1970, which the
+// vendor's driver writes with as many digits as they take.
+var first, end = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func moment(a warehouse.Arg) ([]byte, any, error) {
 	cursor, err := warehouse.ParseCursor(a.Field.Kind, a.Text)
@@ -87,8 +88,8 @@ func moment(a warehouse.Arg) ([]byte, any, error) {
 		return sf.DataTypeDate, time.Unix(cursor.Ticks*86_400, 0).UTC(), nil
 	}
 	at := time.UnixMicro(cursor.Ticks).Add(time.Duration(cursor.Sub)).UTC()
-	if at.Before(first) || at.After(last) {
-		return nil, nil, unbindable(a, "a time of the years 1678 to 2261")
+	if at.Before(first) || !at.Before(end) {
+		return nil, nil, unbindable(a, "a time of the years 1 to 9999")
 	}
 	switch {
 	case a.Field.Kind == warehouse.Timestamp:

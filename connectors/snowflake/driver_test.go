@@ -180,7 +180,7 @@ func TestConnectTimeout(t *testing.T) {
 	o := optionsOf(server)
 	o.ConnectTimeout = time.Second
 	_, err := snowflake.Open(t.Context(), o)
-	wantError(t, err, warehouse.ClassUnreachable, "no login within 1s", "firewall")
+	wantError(t, err, warehouse.ClassUnreachable, "no login within 1s; the last answer was 503 Service Unavailable", "firewall")
 }
 
 // Settings are parameters of the login; no statement is sent for them.
@@ -331,7 +331,7 @@ func TestBinds(t *testing.T) {
 		}
 	}
 	for _, bad := range []warehouse.Arg{
-		{Text: "infinity", Field: field(warehouse.TimestampTZ, "TIMESTAMP_TZ(9)")}, {Text: "9999-12-31T00:00:00", Field: field(warehouse.Timestamp, "TIMESTAMP_NTZ(9)")},
+		{Text: "infinity", Field: field(warehouse.TimestampTZ, "TIMESTAMP_TZ(9)")}, {Text: "12345-12-31T00:00:00", Field: field(warehouse.Timestamp, "TIMESTAMP_NTZ(9)")},
 		{Text: "-infinity", Field: field(warehouse.Date, "DATE")}, {Text: "12345-01-01", Field: field(warehouse.Date, "DATE")},
 		{Text: "9223372036854775808", Field: field(warehouse.Int, "NUMBER(38,0)")}, {Text: "soon", Field: field(warehouse.TimestampTZ, "TIMESTAMP_TZ(9)")},
 	} {
@@ -378,6 +378,27 @@ func TestCursors(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestFarCursors have more nanoseconds than 64 bits hold. Years 1 and 9999 are what
+// people write for never and for ever.
+func TestFarCursors(t *testing.T) {
+	t.Parallel()
+	server := snowflaketest.Start(t, snowflaketest.Options{})
+	d := open(t, server, nil)
+	exec(t, server, `CREATE TABLE far (local TIMESTAMP_NTZ, moved TIMESTAMP_LTZ);
+		INSERT INTO far VALUES ('0001-01-01', '0001-01-01T00:00:00Z'), ('2026-01-31', '2026-01-31T00:00:00Z'), ('9999-12-31', '9999-12-31T00:00:00Z')`)
+	src := warehouse.Source{Table: "far"}
+	schema, err := warehouse.Describe(t.Context(), d, src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, bounds := range [][2]string{{"0001-01-01T00:00:00", "9999-12-31T23:59:59"}, {"0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"}} {
+		n, err := warehouse.Count(t.Context(), d, src, &schema.Fields[i], warehouse.Range{From: &bounds[0], To: &bounds[1]}, 10)
+		if err != nil || n != 3 {
+			t.Errorf("%s: Count from %s to %s = %d, %v, want 3", schema.Fields[i].Name, bounds[0], bounds[1], n, err)
+		}
 	}
 }
 

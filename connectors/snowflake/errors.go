@@ -72,11 +72,11 @@ func unreachable(c *sf.Config, err error) error {
 }
 
 // loginError classifies a login that failed.
-func loginError(c *sf.Config, limit time.Duration, err error) error {
+func loginError(c *sf.Config, limit time.Duration, last string, err error) error {
 	var e *sf.SnowflakeError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return unreachable(c, fmt.Errorf("no login within %v", limit))
+		return unreachable(c, fmt.Errorf("no login within %v%s", limit, last))
 	case !errors.As(err, &e):
 		return unreachable(c, err)
 	}

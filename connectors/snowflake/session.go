@@ -38,7 +38,7 @@ func (d *Driver) login(ctx context.Context) (*session, error) {
 	case a.reason() != nil:
 		return nil, unreachable(&d.config, a.reason())
 	default:
-		return nil, loginError(&d.config, d.connect, err)
+		return nil, loginError(&d.config, d.connect, a.last(), err)
 	}
 	stream, ok := conn.(streamer)
 	if !ok {

@@ -35,7 +35,7 @@ type Options struct {
 
 	// StatementTimeout ends a query that runs for longer; 0 leaves the account's own setting.
 	StatementTimeout time.Duration
-	// ConnectTimeout bounds logging in; 0 is one minute.
+	// ConnectTimeout bounds logging in; 0 is 40 s.
 	ConnectTimeout time.Duration
 
 	// retries is how often the vendor's driver repeats a request; 0 is its own default.
@@ -43,7 +43,7 @@ type Options struct {
 }
 
 const (
-	defaultConnectTimeout = time.Minute
+	defaultConnectTimeout = 40 * time.Second
 	// Sessions kept for the next query: a run asks a few short ones in turn.
 	maxIdle = 2
 )

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -42,8 +43,9 @@ func newTransport() *transport {
 type attempt struct {
 	stop context.CancelFunc
 
-	mu  sync.Mutex
-	err error
+	mu     sync.Mutex
+	err    error
+	status int // of the last answer
 }
 
 type attemptKey struct{}
@@ -55,6 +57,22 @@ func (a *attempt) fail(err error) {
 		a.err = err
 	}
 	a.stop()
+}
+
+func (a *attempt) answered(status int) {
+	a.mu.Lock()
+	a.status = status
+	a.mu.Unlock()
+}
+
+// last says what the server answered, "" where it did not.
+func (a *attempt) last() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.status == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; the last answer was %d %s", a.status, http.StatusText(a.status))
 }
 
 func (a *attempt) reason() error {
@@ -70,8 +88,12 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return t.farewell(r), nil
 	}
 	res, err := t.base.RoundTrip(r)
-	if a, ok := r.Context().Value(attemptKey{}).(*attempt); ok && err != nil && r.Context().Err() == nil {
-		a.fail(err)
+	if a, ok := r.Context().Value(attemptKey{}).(*attempt); ok && r.Context().Err() == nil {
+		if err != nil {
+			a.fail(err)
+		} else {
+			a.answered(res.StatusCode)
+		}
 	}
 	return res, err
 }

@@ -4,8 +4,8 @@ package snowflaketest
 
 import (
 	"fmt"
+	"math/big"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -97,9 +97,19 @@ func (b Bind) literal() (string, error) {
 		return "CAST(" + quoted + " AS DOUBLE)", nil
 	}
 	text, _, zoned := strings.Cut(b.Value, " ")
-	v, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || zoned != (b.Type == "TIMESTAMP_TZ") {
+	whole, ok := new(big.Int).SetString(text, 10)
+	far := ok && !whole.IsInt64() // nanoseconds of years that 64 bits do not hold
+	if !ok || zoned != (b.Type == "TIMESTAMP_TZ") || far && b.Type != "TIMESTAMP_NTZ" && b.Type != "TIMESTAMP_LTZ" {
 		return "", fmt.Errorf("argument %q of type %s", b.Value, b.Type)
+	}
+	v := whole.Int64()
+	if far {
+		seconds, nanos := new(big.Int).DivMod(whole, big.NewInt(1_000_000_000), new(big.Int))
+		at := time.Unix(seconds.Int64(), nanos.Int64()).UTC()
+		if b.Type == "TIMESTAMP_NTZ" {
+			return "TIMESTAMP '" + at.Format("2006-01-02 15:04:05.000000") + "'", nil
+		}
+		return "TIMESTAMPTZ '" + at.Format("2006-01-02 15:04:05.000000Z07:00") + "'", nil
 	}
 	switch b.Type {
 	case "FIXED":
