@@ -6,10 +6,11 @@
 //
 // # Types
 //
-// NUMBER with scale 0 is an Int, whatever its precision, because NUMBER(38,0) is
-// what ids and counters are declared as. That is decided by the column's type, never
-// by a value: a value that 64 bits do not hold ends the read with an error that names
-// the column. NUMBER with a scale, and DECFLOAT, are Decimal. TIMESTAMP_LTZ and
+// NUMBER with scale 0 is an Int up to 19 digits, and a Decimal of whole numbers beyond,
+// as INT is, which is NUMBER(38,0); where a cursor asks for integers it is read as
+// such. That is decided by the column's type, never by a value: one that 64 bits do not
+// hold then ends the read with an error that names the column. NUMBER with a scale, and
+// DECFLOAT, are Decimal. TIMESTAMP_LTZ and
 // TIMESTAMP_TZ are TimestampTZ: of a TIMESTAMP_TZ the instant counts, not the offset.
 // VARIANT, OBJECT, ARRAY, MAP, VECTOR, GEOGRAPHY and GEOMETRY (as GeoJSON) are JSON.
 //

@@ -108,6 +108,9 @@ func (w *work) forecastAll(ctx context.Context, f *Forecast) (err error) {
 	} else if f.Rows, f.Records, err = w.rehearse(ctx, checkpoint.Window{}); err != nil {
 		return err
 	}
+	if w.sync.DeleteGone {
+		w.note("profiles whose rows are gone would be deleted; they are not counted here")
+	}
 	return w.forecastScan(ctx, f, w.readSpec())
 }
 

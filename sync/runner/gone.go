@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"io"
+	"sync/atomic"
 
 	"github.com/mixsync/mixsync/connectors/mixpanel"
 	"github.com/mixsync/mixsync/connectors/warehouse"
@@ -20,6 +21,7 @@ func (a *attempt) deleteGone(ctx context.Context) error {
 	g := &gone{attempt: a}
 	err := a.pipe(ctx, g, goneSchema, g, g)
 	a.report.Deleted += g.deleted
+	a.again = a.again || g.refused
 	return err
 }
 
@@ -33,6 +35,7 @@ type gone struct {
 	asking  *departed
 	settled []uint64
 	deleted int64
+	refused bool // a deletion, which the next run asks for again
 }
 
 func (g *gone) Next(ctx context.Context, b *warehouse.Batch) error {
@@ -55,13 +58,17 @@ func (g *gone) Next(ctx context.Context, b *warehouse.Batch) error {
 // departed is the note of a batch of deletions: the rows' keys, 0 for those that
 // stay known, and how many of them have a profile to delete.
 type departed struct {
-	keys  []uint64
-	asked []bool
+	keys    []uint64
+	asked   []bool
+	refused atomic.Bool
 }
 
 // Refuse leaves the profile be: there is no row to blame, and the key stays
 // known, so that the next run asks again.
-func (d *departed) Refuse(row int, _ []byte, _ mixpanel.Refusal) { d.keys[row] = 0 }
+func (d *departed) Refuse(row int, _ []byte, _ mixpanel.Refusal) {
+	d.keys[row] = 0
+	d.refused.Store(true)
+}
 
 func (g *gone) Open(_ context.Context, b *warehouse.Batch) (pipeline.Note, error) {
 	g.batch = b
@@ -89,6 +96,7 @@ func (g *gone) Close() error                        { return nil }
 
 func (g *gone) Settle(n pipeline.Note) {
 	d := n.(*departed)
+	g.refused = g.refused || d.refused.Load()
 	for i, k := range d.keys {
 		if k == 0 {
 			continue

@@ -136,6 +136,7 @@ type work struct {
 	source  string
 	settled bool
 	opened  string
+	again   bool // something is left that the next run asks for, whatever the table does
 	rescans bool // each slice scans what the whole window does
 	// yielded says that we have given way to an incremental run, and go on after it.
 	yielded bool

@@ -81,7 +81,7 @@ func (w *work) configured() string {
 // source, if the run has left no row of it for later. What another invocation began,
 // and we took up or helped with, may have been read before the state became this one.
 func (w *work) readToTheEnd(run *checkpoint.Run, parts []checkpoint.Slice) string {
-	if run.ID != w.opened || w.cursor >= 0 && !w.settled {
+	if run.ID != w.opened || w.again || w.cursor >= 0 && !w.settled {
 		return ""
 	}
 	for _, s := range parts {
