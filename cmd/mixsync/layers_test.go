@@ -24,10 +24,10 @@ var imports = map[string][]string{
 	"mapping/identity":                   {"mapping/appendjson"},
 	"connectors/postgres":                {"connectors/warehouse", "mapping/appendjson"}, // lists and objects become JSON as they are read
 	"connectors/duckdb":                  {"connectors/warehouse", "mapping/appendjson"},
-	"connectors/snowflake":               {"connectors/warehouse", "connectors/internal/arrowbatch", "connectors/snowflake/quiet"},
+	"connectors/snowflake":               {"connectors/warehouse", "connectors/internal/arrowbatch", "connectors/snowflake/quiet", "mapping/appendjson"},
 	"connectors/snowflake/quiet":         {},
 	"connectors/snowflake/snowflaketest": {},
-	"connectors/bigquery":                {"connectors/warehouse", "connectors/internal/arrowbatch"},
+	"connectors/bigquery":                {"connectors/warehouse", "connectors/internal/arrowbatch", "mapping/appendjson"},
 	"connectors/bigquery/bigquerytest":   {},
 	"connectors/internal/arrowbatch":     {"connectors/warehouse", "mapping/appendjson"},
 	"deploy":                             {},

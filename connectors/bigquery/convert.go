@@ -2,7 +2,6 @@ package bigquery
 
 import (
 	"bytes"
-	"strconv"
 
 	"cloud.google.com/go/bigquery"
 	"github.com/apache/arrow-go/v18/arrow"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/mixsync/mixsync/connectors/internal/arrowbatch"
 	"github.com/mixsync/mixsync/connectors/warehouse"
+	"github.com/mixsync/mixsync/mapping/appendjson"
 )
 
 // converters chooses how each column of record batches becomes one of a batch.
@@ -107,7 +107,7 @@ func inQuotes(value arrowbatch.Value) arrowbatch.Value {
 func rawText(dst []byte, a arrow.Array, i int) ([]byte, error) {
 	text, ok := a.(*array.String)
 	if !ok {
-		return dst, unfit(a, bigquery.JSONFieldType)
+		return dst, arrowbatch.Unfit(a, string(bigquery.JSONFieldType))
 	}
 	return append(dst, text.Value(i)...), nil
 }
@@ -126,44 +126,17 @@ func decimalText(dst []byte, a arrow.Array, i int) ([]byte, error) {
 func intervalText(dst []byte, a arrow.Array, i int) ([]byte, error) {
 	intervals, ok := a.(*array.MonthDayNanoInterval)
 	if !ok {
-		return dst, unfit(a, bigquery.IntervalFieldType)
+		return dst, arrowbatch.Unfit(a, string(bigquery.IntervalFieldType))
 	}
 	v := intervals.Value(i)
-	if v == (arrow.MonthDayNanoInterval{}) {
-		return append(dst, "PT0S"...), nil
-	}
-	part := func(n int64, unit byte) {
-		if n != 0 {
-			dst = append(strconv.AppendInt(dst, n, 10), unit)
-		}
-	}
-	dst = append(dst, 'P')
-	part(int64(v.Months/12), 'Y')
-	part(int64(v.Months%12), 'M')
-	part(int64(v.Days), 'D')
-	if v.Nanoseconds == 0 {
-		return dst, nil
-	}
-	dst = append(dst, 'T')
-	part(v.Nanoseconds/3_600_000_000_000, 'H')
-	part(v.Nanoseconds/60_000_000_000%60, 'M')
-	rest := v.Nanoseconds % 60_000_000_000
-	if rest == 0 {
-		return dst, nil
-	}
-	if rest < 0 {
-		dst, rest = append(dst, '-'), -rest
-	}
-	dst = arrowbatch.AppendScaled(dst, rest, 9)
-	dst = bytes.TrimSuffix(bytes.TrimRight(dst, "0"), []byte("."))
-	return append(dst, 'S'), nil
+	return appendjson.IntervalText(dst, int64(v.Months), int64(v.Days), v.Nanoseconds/1000, int16(v.Nanoseconds%1000)), nil
 }
 
 // rangeText writes a range as BigQuery does, with times as mixsync has them.
 func rangeText(dst []byte, a arrow.Array, i int) ([]byte, error) {
 	s, ok := a.(*array.Struct)
 	if !ok || s.NumField() != 2 {
-		return dst, unfit(a, bigquery.RangeFieldType)
+		return dst, arrowbatch.Unfit(a, string(bigquery.RangeFieldType))
 	}
 	dst, err := appendBound(append(dst, '['), s.Field(0), i)
 	if err != nil {
@@ -187,10 +160,5 @@ func appendBound(dst []byte, a arrow.Array, i int) ([]byte, error) {
 		}
 		return append(dst, warehouse.Cursor{Ticks: micros}.Text(kind)...), nil
 	}
-	return dst, unfit(a, bigquery.RangeFieldType)
-}
-
-// unfit is an array of another type than the schema promised.
-func unfit(a arrow.Array, want bigquery.FieldType) error {
-	return warehouse.Errorf(warehouse.ClassQuery, "run again; if it persists, report it with the column's type", "an array of %s came for a column of %s", a.DataType(), want)
+	return dst, arrowbatch.Unfit(a, string(bigquery.RangeFieldType))
 }

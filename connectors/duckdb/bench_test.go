@@ -17,6 +17,7 @@ import (
 	bindings "github.com/duckdb/duckdb-go-bindings"
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
+	"github.com/mixsync/mixsync/mapping/appendjson"
 )
 
 // A table of 13 columns whose rows make records of about 500 bytes.
@@ -191,7 +192,7 @@ func chunkJSON(dst []byte, chunk bindings.DataChunk, size int) []byte {
 		dst = quoted(key(dst, 4), event[row:][0].bytes())
 		dst = stamp(key(dst, 5), occurred[row])
 		dst = stamp(key(dst, 6), loaded[row])
-		dst = appendScaled(key(dst, 7), amount[row], 2)
+		dst = appendjson.Scaled(key(dst, 7), amount[row], 2)
 		dst = strconv.AppendBool(key(dst, 8), paid[row])
 		dst = strconv.AppendFloat(key(dst, 9), score[row], 'f', -1, 64)
 		dst = append(appendUUID(append(key(dst, 10), '"'), session[row]), '"')

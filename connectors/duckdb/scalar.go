@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
+	"github.com/mixsync/mixsync/mapping/appendjson"
 )
 
 // days and micros turn DuckDB's infinite dates and timestamps, the greatest
@@ -61,11 +62,11 @@ func (c *cell) appendText(dst []byte, row int) []byte {
 	case asUint64:
 		return strconv.AppendUint(dst, values[uint64](c.view)[row], 10)
 	case asDecimal16:
-		return appendScaled(dst, int64(values[int16](c.view)[row]), c.scale)
+		return appendjson.Scaled(dst, int64(values[int16](c.view)[row]), c.scale)
 	case asDecimal32:
-		return appendScaled(dst, int64(values[int32](c.view)[row]), c.scale)
+		return appendjson.Scaled(dst, int64(values[int32](c.view)[row]), c.scale)
 	case asDecimal64:
-		return appendScaled(dst, values[int64](c.view)[row], c.scale)
+		return appendjson.Scaled(dst, values[int64](c.view)[row], c.scale)
 	case asDecimal128, asHuge:
 		return appendHuge(dst, values[hugeint](c.view)[row], true, c.scale)
 	case asUhuge:
@@ -77,7 +78,8 @@ func (c *cell) appendText(dst []byte, row int) []byte {
 	case asUUID:
 		return appendUUID(dst, values[hugeint](c.view)[row])
 	case asInterval:
-		return appendInterval(dst, values[interval](c.view)[row])
+		v := values[interval](c.view)[row]
+		return appendjson.IntervalText(dst, int64(v.months), int64(v.days), v.micros, 0)
 	case asTimeTZ:
 		return appendTimeTZ(dst, values[uint64](c.view)[row])
 	case asEnum8, asEnum16, asEnum32:
@@ -97,42 +99,6 @@ func (c *cell) label(row int) []byte {
 	return c.labels[values[uint32](c.view)[row]]
 }
 
-// appendScaled writes v / 10^scale with all its digits behind the point.
-func appendScaled(dst []byte, v int64, scale int) []byte {
-	if scale == 0 {
-		return strconv.AppendInt(dst, v, 10)
-	}
-	magnitude := uint64(v)
-	if v < 0 {
-		dst, magnitude = append(dst, '-'), -magnitude
-	}
-	start := len(dst)
-	dst = strconv.AppendUint(dst, magnitude, 10)
-	return pointAt(dst, start, scale)
-}
-
-// pointAt sets the decimal point before the last scale digits of those from start on.
-func pointAt(dst []byte, start, scale int) []byte {
-	if scale == 0 {
-		return dst
-	}
-	missing := scale + 1 - (len(dst) - start)
-	for range missing { // 7 with scale 3 is 0007, then 0.007
-		dst = append(dst, '0')
-	}
-	if missing > 0 {
-		copy(dst[start+missing:], dst[start:])
-		for i := range missing {
-			dst[start+i] = '0'
-		}
-	}
-	dst = append(dst, 0)
-	point := len(dst) - 1 - scale
-	copy(dst[point+1:], dst[point:])
-	dst[point] = '.'
-	return dst
-}
-
 // appendHuge writes a number of 128 bits, divided by 10^scale.
 func appendHuge(dst []byte, v hugeint, signed bool, scale int) []byte {
 	if signed && int64(v.upper) < 0 {
@@ -146,7 +112,7 @@ func appendHuge(dst []byte, v hugeint, signed bool, scale int) []byte {
 	upper, rest := v.upper/group, v.upper%group
 	lower, last := bits.Div64(rest, v.lower, group)
 	if upper == 0 && lower == 0 {
-		return pointAt(strconv.AppendUint(dst, last, 10), start, scale)
+		return appendjson.PointAt(strconv.AppendUint(dst, last, 10), start, scale)
 	}
 	// 2^128 has 39 digits: a group of 19 behind at most 20, themselves a group and one more.
 	first, middle := bits.Div64(upper, lower, group)
@@ -155,7 +121,7 @@ func appendHuge(dst []byte, v hugeint, signed bool, scale int) []byte {
 	} else {
 		dst = strconv.AppendUint(dst, middle, 10)
 	}
-	return pointAt(appendGroup(dst, last), start, scale)
+	return appendjson.PointAt(appendGroup(dst, last), start, scale)
 }
 
 func appendGroup(dst []byte, v uint64) []byte {
@@ -213,38 +179,6 @@ func appendUUID(dst []byte, v hugeint) []byte {
 	dst = hex.AppendEncode(append(dst, '-'), b[6:8])
 	dst = hex.AppendEncode(append(dst, '-'), b[8:10])
 	return hex.AppendEncode(append(dst, '-'), b[10:])
-}
-
-// appendInterval writes an interval in ISO 8601: P1Y2M3DT4H5M6.7S. Each part has
-// a sign of its own.
-func appendInterval(dst []byte, v interval) []byte {
-	if v == (interval{}) {
-		return append(dst, "PT0S"...)
-	}
-	part := func(n int64, unit byte) {
-		if n != 0 {
-			dst = append(strconv.AppendInt(dst, n, 10), unit)
-		}
-	}
-	dst = append(dst, 'P')
-	part(int64(v.months/12), 'Y')
-	part(int64(v.months%12), 'M')
-	part(int64(v.days), 'D')
-	if v.micros == 0 {
-		return dst
-	}
-	dst = append(dst, 'T')
-	part(v.micros/3_600_000_000, 'H')
-	part(v.micros/60_000_000%60, 'M')
-	rest := v.micros % 60_000_000
-	if rest == 0 {
-		return dst
-	}
-	if rest < 0 {
-		dst, rest = append(dst, '-'), -rest
-	}
-	dst = strconv.AppendInt(dst, rest/1e6, 10)
-	return append(appendFraction(dst, rest%1e6*1000), 'S')
 }
 
 // appendTimeTZ writes a time of day with its offset: 12:00:00+05:30. The lower

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mixsync/mixsync/connectors/warehouse"
+	"github.com/mixsync/mixsync/mapping/appendjson"
 )
 
 // FuzzHuge compares numbers of 128 bits with math/big's.
@@ -31,8 +32,8 @@ func FuzzHuge(f *testing.F) {
 			t.Errorf("appendHuge(%d, %d, %t, %d) = %s, want %s", lower, upper, signed, scale, got, want)
 		}
 		small := new(big.Rat).SetFrac(big.NewInt(int64(lower)), new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(scale)), nil))
-		if got, want := string(appendScaled([]byte("x"), int64(lower), scale)), "x"+small.FloatString(scale); got != want {
-			t.Errorf("appendScaled(%d, %d) = %s, want %s", int64(lower), scale, got, want)
+		if got, want := string(appendjson.Scaled([]byte("x"), int64(lower), scale)), "x"+small.FloatString(scale); got != want {
+			t.Errorf("Scaled(%d, %d) = %s, want %s", int64(lower), scale, got, want)
 		}
 	})
 }

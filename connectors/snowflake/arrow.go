@@ -11,6 +11,7 @@ import (
 
 	"github.com/mixsync/mixsync/connectors/internal/arrowbatch"
 	"github.com/mixsync/mixsync/connectors/warehouse"
+	"github.com/mixsync/mixsync/mapping/appendjson"
 )
 
 // convert reads the column's arrays. Snowflake sends numbers as the narrowest
@@ -47,14 +48,6 @@ func (c *column) convert() arrowbatch.Convert {
 	return arrowbatch.Texts
 }
 
-func lendValid(col *warehouse.Column, a arrow.Array, from int) {
-	if a.NullN() == 0 {
-		col.LendValid(nil, 0)
-		return
-	}
-	col.LendValid(a.NullBitmapBytes(), a.Data().Offset()+from)
-}
-
 func (c *column) ints(col *warehouse.Column, a arrow.Array, from, to int) error {
 	wide, ok := a.(*array.Decimal128)
 	if !ok {
@@ -71,7 +64,7 @@ func (c *column) ints(col *warehouse.Column, a arrow.Array, from, to int) error 
 		}
 		col.Int = append(col.Int, v)
 	}
-	lendValid(col, a, from)
+	arrowbatch.LendValid(col, a, from)
 	return nil
 }
 
@@ -83,13 +76,13 @@ func (c *column) decimal(dst []byte, a arrow.Array, i int) ([]byte, error) {
 		}
 		return arrowbatch.Decimals(dst, a, i)
 	case *array.Int64:
-		return arrowbatch.AppendScaled(dst, a.Value(i), c.scale), nil
+		return appendjson.Scaled(dst, a.Value(i), c.scale), nil
 	case *array.Int32:
-		return arrowbatch.AppendScaled(dst, int64(a.Value(i)), c.scale), nil
+		return appendjson.Scaled(dst, int64(a.Value(i)), c.scale), nil
 	case *array.Int16:
-		return arrowbatch.AppendScaled(dst, int64(a.Value(i)), c.scale), nil
+		return appendjson.Scaled(dst, int64(a.Value(i)), c.scale), nil
 	case *array.Int8:
-		return arrowbatch.AppendScaled(dst, int64(a.Value(i)), c.scale), nil
+		return appendjson.Scaled(dst, int64(a.Value(i)), c.scale), nil
 	}
 	return dst, c.unfit("an array of " + a.DataType().String())
 }
@@ -147,7 +140,7 @@ func (c *column) times(col *warehouse.Column, a arrow.Array, from, to int) error
 	default:
 		return arrowbatch.Times(col, a, from, to)
 	}
-	lendValid(col, a, from)
+	arrowbatch.LendValid(col, a, from)
 	return nil
 }
 
@@ -184,7 +177,7 @@ func (c *column) timestamps(col *warehouse.Column, a arrow.Array, from, to int) 
 	default:
 		return arrowbatch.Timestamps(col, a, from, to)
 	}
-	lendValid(col, a, from)
+	arrowbatch.LendValid(col, a, from)
 	return nil
 }
 

@@ -122,15 +122,7 @@ func (w *work) forecastWindow(ctx context.Context, f *Forecast) error {
 	if len(left) > 0 {
 		return w.forecastRest(ctx, f, left)
 	}
-	var window *checkpoint.Window
-	switch {
-	case w.opts.ranged():
-		window, err = w.rangeWindow(ctx)
-	case w.opts.Resync:
-		window, err = w.resyncWindow(ctx)
-	default:
-		window, err = w.nextWindow(ctx)
-	}
+	window, err := w.window(ctx)
 	if err != nil || window == nil {
 		return err
 	}

@@ -124,16 +124,7 @@ func (w *work) pass(ctx context.Context) error {
 	} else if err != nil {
 		w.note("%s", err)
 	}
-	window, err := &checkpoint.Window{}, error(nil)
-	switch {
-	case w.cursor < 0:
-	case w.opts.ranged():
-		window, err = w.rangeWindow(ctx)
-	case w.opts.Resync:
-		window, err = w.resyncWindow(ctx)
-	default:
-		window, err = w.nextWindow(ctx)
-	}
+	window, err := w.window(ctx)
 	if err != nil || window == nil {
 		return err
 	}
@@ -145,6 +136,19 @@ func (w *work) pass(ctx context.Context) error {
 		kind = checkpoint.Resync
 	}
 	return w.execute(ctx, &checkpoint.Run{TargetID: w.target.ID, Kind: kind, Window: *window})
+}
+
+// window is what a new run with these options reads; nil: there is no row to read.
+func (w *work) window(ctx context.Context) (*checkpoint.Window, error) {
+	switch {
+	case w.cursor < 0:
+		return &checkpoint.Window{}, nil
+	case w.opts.ranged():
+		return w.rangeWindow(ctx)
+	case w.opts.Resync:
+		return w.resyncWindow(ctx)
+	}
+	return w.nextWindow(ctx)
 }
 
 // begin opens a run over the window; nil means that there is no row to read.

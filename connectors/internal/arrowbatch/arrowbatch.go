@@ -123,8 +123,8 @@ func (f *Filler) Fill(b *warehouse.Batch) (bool, error) {
 	return true, nil
 }
 
-// lendValid gives a column the validity of an array's values from from on.
-func lendValid(c *warehouse.Column, a arrow.Array, from int) {
+// LendValid gives a column the validity of an array's values from from on.
+func LendValid(c *warehouse.Column, a arrow.Array, from int) {
 	if a.NullN() == 0 {
 		c.LendValid(nil, 0)
 		return

@@ -10,8 +10,8 @@ import (
 	"github.com/mixsync/mixsync/connectors/warehouse"
 )
 
-// unfit is an array of another type than the schema promised.
-func unfit(a arrow.Array, want string) error {
+// Unfit is an array of another type than the schema promised.
+func Unfit(a arrow.Array, want string) error {
 	return warehouse.Errorf(warehouse.ClassQuery, "run again; if it persists, report it with the column's type",
 		"an array of %s came for a column of %s", a.DataType(), want)
 }
@@ -45,9 +45,9 @@ func Ints(c *warehouse.Column, a arrow.Array, from, to int) error {
 	case *array.Uint8:
 		copyInts(c, a.Uint8Values()[from:to])
 	default:
-		return unfit(a, "integers")
+		return Unfit(a, "integers")
 	}
-	lendValid(c, a, from)
+	LendValid(c, a, from)
 	return nil
 }
 
@@ -55,7 +55,7 @@ func Ints(c *warehouse.Column, a arrow.Array, from, to int) error {
 func Bools(c *warehouse.Column, a arrow.Array, from, to int) error {
 	bools, ok := a.(*array.Boolean)
 	if !ok {
-		return unfit(a, "booleans")
+		return Unfit(a, "booleans")
 	}
 	for i := from; i < to; i++ {
 		v := int64(0)
@@ -64,7 +64,7 @@ func Bools(c *warehouse.Column, a arrow.Array, from, to int) error {
 		}
 		c.Int = append(c.Int, v)
 	}
-	lendValid(c, a, from)
+	LendValid(c, a, from)
 	return nil
 }
 
@@ -78,9 +78,9 @@ func Floats(c *warehouse.Column, a arrow.Array, from, to int) error {
 			c.Float = append(c.Float, float64(v))
 		}
 	default:
-		return unfit(a, "floats")
+		return Unfit(a, "floats")
 	}
-	lendValid(c, a, from)
+	LendValid(c, a, from)
 	return nil
 }
 
@@ -92,9 +92,9 @@ func Texts(c *warehouse.Column, a arrow.Array, from, to int) error {
 	case *array.Binary:
 		lendText(c, a, a.ValueOffsets(), from, to)
 	default:
-		return unfit(a, "text")
+		return Unfit(a, "text")
 	}
-	lendValid(c, a, from)
+	LendValid(c, a, from)
 	return nil
 }
 
@@ -111,10 +111,10 @@ func lendText(c *warehouse.Column, a arrow.Array, offsets []int32, from, to int)
 func Dates(c *warehouse.Column, a arrow.Array, from, to int) error {
 	dates, ok := a.(*array.Date32)
 	if !ok {
-		return unfit(a, "dates")
+		return Unfit(a, "dates")
 	}
 	copyInts(c, dates.Date32Values()[from:to])
-	lendValid(c, a, from)
+	LendValid(c, a, from)
 	return nil
 }
 
@@ -126,9 +126,9 @@ func Times(c *warehouse.Column, a arrow.Array, from, to int) error {
 	case *array.Time32:
 		scaled(c, a.Time32Values()[from:to], a.DataType().(*arrow.Time32Type).Unit)
 	default:
-		return unfit(a, "times")
+		return Unfit(a, "times")
 	}
-	lendValid(c, a, from)
+	LendValid(c, a, from)
 	return nil
 }
 
@@ -137,10 +137,10 @@ func Times(c *warehouse.Column, a arrow.Array, from, to int) error {
 func Timestamps(c *warehouse.Column, a arrow.Array, from, to int) error {
 	stamps, ok := a.(*array.Timestamp)
 	if !ok {
-		return unfit(a, "timestamps")
+		return Unfit(a, "timestamps")
 	}
 	scaled(c, stamps.TimestampValues()[from:to], stamps.DataType().(*arrow.TimestampType).Unit)
-	lendValid(c, a, from)
+	LendValid(c, a, from)
 	return nil
 }
 

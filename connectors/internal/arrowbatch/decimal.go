@@ -6,6 +6,8 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"github.com/mixsync/mixsync/mapping/appendjson"
 )
 
 // Decimals writes decimals of 128 or 256 bits in plain notation, with as many
@@ -22,14 +24,7 @@ func Decimals(dst []byte, a arrow.Array, i int) ([]byte, error) {
 	case *array.Decimal256:
 		return appendWide(dst, a.Value(i).Array(), int(a.DataType().(*arrow.Decimal256Type).Scale)), nil
 	}
-	return dst, unfit(a, "decimals")
-}
-
-// AppendScaled writes v / 10^scale with all its digits behind the point.
-func AppendScaled(dst []byte, v int64, scale int) []byte {
-	start := len(dst)
-	dst = strconv.AppendInt(dst, v, 10)
-	return pointAt(dst, start, scale)
+	return dst, Unfit(a, "decimals")
 }
 
 // appendWide writes a number of 256 bits, least significant word first, in two's
@@ -62,32 +57,5 @@ func appendWide(dst []byte, words [4]uint64, scale int) []byte {
 		var digits [20]byte // a leading 1 keeps the zeros
 		dst = append(dst, strconv.AppendUint(digits[:0], group+groups[i], 10)[1:]...)
 	}
-	return pointAt(dst, start, scale)
-}
-
-// pointAt sets the decimal point before the last scale digits of those from start on.
-func pointAt(dst []byte, start, scale int) []byte {
-	for ; scale < 0; scale++ {
-		dst = append(dst, '0')
-	}
-	if scale == 0 {
-		return dst
-	}
-	if dst[start] == '-' {
-		start++
-	}
-	if missing := scale + 1 - (len(dst) - start); missing > 0 { // 0.05: leading zeros
-		for range missing {
-			dst = append(dst, '0')
-		}
-		copy(dst[start+missing:], dst[start:])
-		for i := range missing {
-			dst[start+i] = '0'
-		}
-	}
-	dst = append(dst, 0)
-	point := len(dst) - 1 - scale
-	copy(dst[point+1:], dst[point:])
-	dst[point] = '.'
-	return dst
+	return appendjson.PointAt(dst, start, scale)
 }

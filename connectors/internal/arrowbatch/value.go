@@ -69,7 +69,7 @@ func list(elem arrow.Field, special func(arrow.Field) Value, depth int) (Value, 
 	return func(dst []byte, a arrow.Array, i int) ([]byte, error) {
 		lists, ok := a.(array.ListLike)
 		if !ok {
-			return dst, unfit(a, "lists")
+			return dst, Unfit(a, "lists")
 		}
 		from, to := lists.ValueOffsets(i)
 		values := lists.ListValues()
@@ -99,7 +99,7 @@ func mapped(t *arrow.MapType, special func(arrow.Field) Value, depth int) (Value
 	return func(dst []byte, a arrow.Array, i int) ([]byte, error) {
 		m, ok := a.(*array.Map)
 		if !ok {
-			return dst, unfit(a, "maps")
+			return dst, Unfit(a, "maps")
 		}
 		from, to := m.ValueOffsets(i)
 		dst = append(dst, '{')
@@ -136,7 +136,7 @@ func object(t *arrow.StructType, special func(arrow.Field) Value, depth int) (Va
 	return func(dst []byte, a arrow.Array, row int) ([]byte, error) {
 		s, ok := a.(*array.Struct)
 		if !ok {
-			return dst, unfit(a, "structs")
+			return dst, Unfit(a, "structs")
 		}
 		dst = append(dst, '{')
 		var err error
@@ -210,7 +210,7 @@ func whole(t arrow.DataType) (Value, error) {
 	return func(dst []byte, a arrow.Array, i int) ([]byte, error) {
 		v, ok := intAt(a, i)
 		if !ok {
-			return dst, unfit(a, t.String())
+			return dst, Unfit(a, t.String())
 		}
 		return write(dst, v), nil
 	}, nil
