@@ -133,13 +133,30 @@ func (s *Server) execute(ctx context.Context, j *job) *refusal {
 	if failed := s.faults.job(); failed != nil {
 		return failed
 	}
-	if _, err := s.db.ExecContext(ctx, "CREATE TABLE "+result(j.ID)+" AS "+statement); err != nil {
+	if err := s.keep(ctx, "CREATE TABLE "+result(j.ID)+" AS "+statement); err != nil {
 		return failure(err)
 	}
 	if err := s.db.QueryRowContext(ctx, "SELECT count(*) FROM "+result(j.ID)).Scan(&j.rows); err != nil {
 		return failure(err)
 	}
 	return nil
+}
+
+// keep runs a statement that may be cancelled. DuckDB can leave a part of it at work
+// then, which only the next statement on the connection waits for, for as long as it
+// takes; so one is run here that interrupts it.
+func (s *Server) keep(ctx context.Context, statement string) error {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err = conn.ExecContext(ctx, statement); ctx.Err() != nil {
+		soon, stop := context.WithTimeout(context.WithoutCancel(ctx), 50*time.Millisecond)
+		defer stop()
+		_, _ = conn.ExecContext(soon, "SELECT 1") // whether it was interrupted does not matter
+	}
+	return err
 }
 
 func result(id string) string { return resultSchema + `."` + id + `"` }
