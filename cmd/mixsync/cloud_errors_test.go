@@ -426,7 +426,11 @@ type used struct {
 
 func (w *world) uses(args ...string) used {
 	w.t.Helper()
-	o := w.run(0, args...)
+	return w.usedBy(w.run(0, args...))
+}
+
+func (w *world) usedBy(o outcome) used {
+	w.t.Helper()
 	var body struct{ Syncs []used }
 	if err := json.Unmarshal([]byte(o.stdout), &body); err != nil || len(body.Syncs) != 1 {
 		w.t.Fatalf("%v: %s", err, o.stdout)
@@ -454,9 +458,10 @@ func TestCloudUsage(t *testing.T) {
 	bq.Exec(t, smallUsage)
 	for name, test := range map[string]struct {
 		block string
+		exit  int // of a value that cannot be cast, which BigQuery reports as an invalid query
 		ids   func() (ids []string, bytes int64)
 	}{
-		"snowflake": {snow.Block(), func() (ids []string, bytes int64) {
+		"snowflake": {snow.Block(), 1, func() (ids []string, bytes int64) {
 			for _, q := range snow.Queries() {
 				if !q.DescribeOnly {
 					ids = append(ids, q.ID)
@@ -464,7 +469,7 @@ func TestCloudUsage(t *testing.T) {
 			}
 			return ids, 0 // Snowflake tells the time of its warehouse, not bytes
 		}},
-		"bigquery": {bq.Block(), func() (ids []string, bytes int64) {
+		"bigquery": {bq.Block(), 2, func() (ids []string, bytes int64) {
 			for _, j := range bq.Jobs() {
 				if !j.DryRun && !strings.Contains(j.SQL, "CURRENT_TIMESTAMP") { // the clock is no statement of the run's
 					ids, bytes = append(ids, j.ID), bytes+j.Bytes
@@ -488,6 +493,18 @@ func TestCloudUsage(t *testing.T) {
 			}
 			r.Slices = struct{ Done, Total int }{} // which the history does not have
 			diff(t, "the history and the run", w.lastUse(), r)
+
+			// A statement that fails while it runs is one that somebody will look for.
+			w.configure(strings.Replace(cloudSync("lookback: 10m"), "table: app.usage", "query: SELECT *, CAST(event_name AS INT64) AS n FROM app.usage", 1))
+			r = w.usedBy(w.run(test.exit, "--resync"))
+			all, _ := test.ids()
+			failed := all[len(all)-1]
+			if !slices.Contains(r.QueryIDs, failed) || r.Queries != len(r.QueryIDs) || slices.Contains(ids, failed) {
+				t.Errorf("the run tells of %+v, the statement that failed is %s", r, failed)
+			}
+			if h := w.lastUse(); !slices.Contains(h.QueryIDs, failed) || h.Status != "failed" {
+				t.Errorf("the history tells of %+v, the statement that failed is %s", h, failed)
+			}
 		})
 	}
 }

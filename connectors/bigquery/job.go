@@ -62,14 +62,24 @@ func (d *Driver) Query(ctx context.Context, sql string, args ...warehouse.Arg) (
 			d.cancel(ctx, job, "")
 		}
 		cancel()
-		return nil, d.failure(ctx, err)
+		return nil, d.jobFailure(ctx, job, err)
 	}
 	r, err := d.open(inner, cancel, job, it, isOrdered(sql))
 	if err != nil {
 		cancel()
-		return nil, d.failure(ctx, err)
+		return nil, d.jobFailure(ctx, job, err)
 	}
 	return r, nil
+}
+
+// jobFailure classifies a failure of a job that BigQuery has taken.
+func (d *Driver) jobFailure(ctx context.Context, job *bigquery.Job, err error) error {
+	err = d.failure(ctx, err)
+	var e *warehouse.Error
+	if errors.As(err, &e) {
+		e.QueryID = job.ID()
+	}
+	return err
 }
 
 // begin begins a job. Where the answer was lost and the client asked again, the job

@@ -136,11 +136,14 @@ func classify(err error) error {
 	case e.SQLState == "22018", e.SQLState == "22007", e.SQLState == "22003":
 		k = known{warehouse.ClassQuery, "a value does not fit the type it is turned into: cast the column with TRY_CAST in a query, which gives NULL for it"}
 	}
-	which := code
-	if e.QueryID != "" && e.QueryID != "-1" { // the driver's word for none
-		which += ", query " + e.QueryID
+	which, id := code, ""
+	if e.QueryID != "-1" { // the driver's word for none
+		id = e.QueryID
 	}
-	return &warehouse.Error{Class: k.class, Code: code, Hint: k.hint, Err: fmt.Errorf("snowflake: %s (%s)", oneLine(e.Message), which)}
+	if id != "" {
+		which += ", query " + id
+	}
+	return &warehouse.Error{Class: k.class, Code: code, QueryID: id, Hint: k.hint, Err: fmt.Errorf("snowflake: %s (%s)", oneLine(e.Message), which)}
 }
 
 // gaveUp reports whether the vendor's driver has used up its tries.

@@ -23,10 +23,11 @@ var ErrNeedsFilter = errors.New("the table is only read with a condition on its 
 
 // Error is a classified error of a warehouse. Its text never holds a secret.
 type Error struct {
-	Class Class
-	Code  string // the warehouse's own code (SQLSTATE), if any
-	Hint  string // how to mend it, if we can guess
-	Err   error
+	Class   Class
+	Code    string // the warehouse's own code (SQLSTATE), if any
+	QueryID string // of the statement that failed, as in Usage; empty: none is known
+	Hint    string // how to mend it, if we can guess
+	Err     error
 }
 
 func (e *Error) Error() string { return e.Err.Error() }

@@ -2,6 +2,7 @@ package warehouse
 
 import (
 	"context"
+	"errors"
 	"sync"
 )
 
@@ -17,7 +18,8 @@ type Accountable interface {
 	Usage() Usage
 }
 
-// Metered is a driver that tells of every statement that is run through it.
+// Metered is a driver that tells of every statement that is run through it, and of
+// those that failed if their warehouse has an id for them: it has them in its history.
 type Metered struct {
 	Driver
 	// Used is called once a statement has ended, from whichever goroutine closed it.
@@ -31,6 +33,10 @@ func (m *Metered) Unwrap() Driver { return m.Driver }
 func (m *Metered) Query(ctx context.Context, sql string, args ...Arg) (Rows, error) {
 	rows, err := m.Driver.Query(ctx, sql, args...)
 	if err != nil {
+		var failed *Error
+		if errors.As(err, &failed) && failed.QueryID != "" {
+			m.Used(Usage{QueryID: failed.QueryID})
+		}
 		return nil, err
 	}
 	return &meteredRows{Rows: rows, used: m.Used}, nil
